@@ -1,0 +1,21 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## install what is missing (nats-server, Chromium and its driver)
+	@scripts/setup
+
+demo: setup ## watch some twenty products being registered
+	cargo run -- demo
+
+test: setup ## run all tests
+	cargo test --workspace
+
+lint: ## check the formatting and run clippy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: setup ## measure 20,000 registrations with an optimised build
+	cargo run --release -- bench --registrations 20000

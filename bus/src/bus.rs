@@ -1,0 +1,191 @@
+//! Everything of the server behind one URL: connect, check, open.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use events::seal::MasterKey;
+use events::subject;
+
+use crate::committer::CommitMode;
+use crate::connection::{Access, Connection};
+use crate::durability::{Durability, Evidence, judge};
+use crate::embedded::DiskSync;
+use crate::ensure::{TopologyError, ensure};
+use crate::keys::{KeyError, KeyVault};
+use crate::log::Unavailable;
+use crate::nats_log::NatsLog;
+use crate::notify::NotifyLog;
+use crate::objects::NatsObjects;
+use crate::topology::Topology;
+
+/// Longest wait for an orderly end of the connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the end is looked for; the client does not tell.
+const CLOSE_POLL: Duration = Duration::from_millis(5);
+
+/// Which writes are good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writes {
+    /// Only those that a power cut cannot take back.
+    #[default]
+    Safe,
+    /// Any: `durability = "relaxed"` stands in the configuration.
+    Relaxed,
+}
+
+/// How to connect.
+#[derive(Clone)]
+pub struct BusOptions {
+    /// The streams that must be there.
+    pub topology: Topology,
+    /// The key that wraps person keys.
+    pub master: MasterKey,
+    /// Which writes are good enough.
+    pub writes: Writes,
+    /// The setting of the server, when it is our own.
+    pub embedded: Option<DiskSync>,
+    /// The server's monitoring address, for example `http://127.0.0.1:8222`: tells whether writes are safe.
+    pub monitor_url: Option<String>,
+    /// A `.creds` file of the account.
+    pub credentials_file: Option<PathBuf>,
+    /// Certificates that the server's is checked against, in place of none (then TLS is required).
+    pub ca_file: Option<PathBuf>,
+    /// Longest wait for the first connection.
+    pub connect_timeout: Duration,
+}
+
+impl BusOptions {
+    /// The defaults: safe writes, no credentials, ten seconds.
+    #[must_use]
+    pub const fn new(topology: Topology, master: MasterKey) -> Self {
+        Self {
+            topology,
+            master,
+            writes: Writes::Safe,
+            embedded: None,
+            monitor_url: None,
+            credentials_file: None,
+            ca_file: None,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why the server does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// Not reachable.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// Its streams are not as declared.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// It cannot do what we need.
+    #[error("the NATS server has version {0}; 2.12 or newer is needed (atomic batches)")]
+    TooOld(String),
+    /// It can lose what it acknowledged.
+    #[error(
+        "writes are not safe here: {0}; set `sync_interval: always` on the server (nats/server.conf), \
+         or use a cluster with 3 replicas, or accept it with nats.durability = \"relaxed\""
+    )]
+    NotSafe(String),
+    /// The keys of persons are not to be had.
+    #[error("cannot open the vault of keys")]
+    Keys(#[from] KeyError),
+}
+
+/// An open server.
+pub struct Bus {
+    /// The log of all registrations.
+    pub log: NatsLog,
+    /// The keys of persons.
+    pub keys: Arc<KeyVault>,
+    /// Files.
+    pub objects: NatsObjects,
+    /// What outside subscribers read.
+    pub notify: Arc<NotifyLog>,
+    /// What is known of the safety of writes.
+    pub durability: Durability,
+    connection: Connection,
+}
+
+/// Ends the connection in order, so that a server which stops next is no news.
+pub struct Closer(async_nats::Client);
+
+impl Closer {
+    /// Sends what is waiting and closes; gives up after [`CLOSE_TIMEOUT`].
+    pub async fn close(self) {
+        let mut closed = self.0.drain().await.is_err();
+        let deadline = tokio::time::Instant::now() + CLOSE_TIMEOUT;
+        while !closed && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(CLOSE_POLL).await;
+            closed = self.0.connection_state() != State::Connected;
+        }
+    }
+}
+
+impl Bus {
+    /// Connects, checks version, streams and safety of writes, and opens everything.
+    ///
+    /// # Errors
+    /// [`BusError`] with what is wrong and the remedy.
+    pub async fn connect(url: &str, options: BusOptions) -> Result<Self, BusError> {
+        let access = Access { credentials_file: options.credentials_file.clone(), ca_file: options.ca_file.clone() };
+        let connection = Connection::open(url, &access, options.connect_timeout).await?;
+        if !connection.client.is_server_compatible(2, 12, 0) {
+            return Err(BusError::TooOld(connection.client.server_info().version));
+        }
+        ensure(&connection.jetstream, &options.topology).await?;
+        let durability = durability(&connection, &options).await?;
+        let mode = commit_mode(&durability, options.topology.replicas);
+        Ok(Self {
+            log: NatsLog::open(connection.clone(), mode).await?,
+            keys: Arc::new(KeyVault::open(connection.clone(), mode, options.master).await?),
+            objects: NatsObjects::open(&connection).await?,
+            notify: Arc::new(NotifyLog::open(connection.clone()).await?),
+            durability,
+            connection,
+        })
+    }
+
+    /// A handle that ends the connection when everything else is done.
+    #[must_use]
+    pub fn closer(&self) -> Closer {
+        Closer(self.connection.client.clone())
+    }
+
+    /// Whether the server can be reached at this moment.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connection.client.connection_state() == State::Connected
+    }
+}
+
+async fn durability(connection: &Connection, options: &BusOptions) -> Result<Durability, BusError> {
+    let stream = connection.jetstream.get_stream(subject::EVENTS_STREAM).await;
+    let stream = stream.map_err(|error| Unavailable::new("look at the streams of the server", error))?;
+    let evidence = Evidence {
+        embedded: options.embedded,
+        replicas: stream.cached_info().config.num_replicas,
+        monitor_url: options.monitor_url.as_deref(),
+    };
+    let durability = judge(&evidence, &connection.client.server_info()).await;
+    match (&durability, options.writes) {
+        (Durability::Unsafe(why) | Durability::Unknown(why), Writes::Safe) => Err(BusError::NotSafe(why.clone())),
+        (Durability::Unsafe(why) | Durability::Unknown(why), Writes::Relaxed) => {
+            tracing::warn!(why, "a power cut can lose acknowledged writes, as the configuration accepts");
+            Ok(durability)
+        }
+        (Durability::Safe, Writes::Safe | Writes::Relaxed) => Ok(durability),
+    }
+}
+
+/// Batches pay where each commit is flushed to disk; elsewhere plain publishes are the quicker way.
+const fn commit_mode(durability: &Durability, replicas: usize) -> CommitMode {
+    match durability {
+        Durability::Safe if replicas == 1 => CommitMode::Batches,
+        Durability::Safe | Durability::Unsafe(_) | Durability::Unknown(_) => CommitMode::Pipelined,
+    }
+}

@@ -1,0 +1,54 @@
+//! The log on NATS JetStream, its keys and objects, and the embedded server. The only crate that names async-nats.
+//!
+//! - [`EventLog`]: append, load, follow; [`NatsLog`] on a server and [`MemoryLog`] in memory pass one contract suite
+//! - [`Committer`]: group commit, by atomic batches when enough has gathered
+//! - [`Topology`]: the streams of nats/topology.toml, created when missing, refused when different, never deleted
+//! - [`KeyVault`], [`ObjectStore`], [`NotifyLog`]: person keys, files, what outside subscribers read
+//! - [`Embedded`]: a supervised nats-server of our own
+//! - [`Bus`]: all of it behind one URL
+
+mod ack;
+mod batch;
+mod bus;
+mod committer;
+mod connection;
+mod direct;
+mod durability;
+mod embedded;
+mod ensure;
+mod follow;
+mod keeper;
+mod key_store;
+mod keys;
+mod launch;
+mod log;
+mod master_key;
+mod memory_log;
+mod nats_log;
+mod notify;
+mod objects;
+mod pool;
+mod raw;
+mod server_conf;
+mod settle;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod topology;
+
+pub use batch::Guard;
+pub use bus::{Bus, BusError, BusOptions, Closer, Writes};
+pub use committer::{CommitMode, Committer};
+pub use durability::Durability;
+pub use embedded::{DiskSync, Embedded, EmbeddedError, EmbeddedOptions};
+pub use ensure::TopologyError;
+pub use keys::{KeyError, KeyVault};
+pub use log::{
+    AppendError, EventLog, Follow, FollowError, FollowItem, Head, Incarnation, LoadError, Page, Unavailable,
+};
+pub use master_key::{MasterKeyError, load_or_create_master_key, master_key_from_hex};
+pub use memory_log::MemoryLog;
+pub use nats_log::NatsLog;
+pub use notify::{Notification, NotifyError, NotifyLog};
+pub use objects::{MemoryObjects, NatsObjects, OBJECT_BYTES_MAX, ObjectError, ObjectStore};
+pub use raw::{RawError, raw_ceiling};
+pub use topology::{Topology, TopologyFileError};

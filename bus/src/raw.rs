@@ -1,0 +1,71 @@
+//! What the server alone takes: the same messages as ours in full batches, with nothing around them. For `regflow bench`.
+
+use std::time::{Duration, Instant};
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use events::subject;
+
+use crate::batch::{BATCH_MESSAGES_MAX, Guard, Outgoing, send_batch};
+use crate::connection::{Access, Connection};
+use crate::log::{AppendError, Unavailable};
+use crate::topology::{Topology, TopologyFileError};
+
+/// The scratch stream; the only one that the program ever deletes, because it holds nothing.
+const SCRATCH_STREAM: &str = "RAW_BENCH";
+
+/// Why there is no measurement.
+#[derive(Debug, thiserror::Error)]
+pub enum RawError {
+    /// The server is away.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The server refuses a batch.
+    #[error("cannot store a batch in the scratch stream")]
+    Append(#[from] AppendError),
+    /// The committed topology is broken.
+    #[error(transparent)]
+    Topology(#[from] TopologyFileError),
+}
+
+/// Messages a second that the server stores durably, one batch after the other: `messages` of `bytes_each` bytes in
+/// batches of `batch`, each on its own subject and guarded, in a scratch stream kept like the log's and deleted after.
+///
+/// # Errors
+/// [`RawError`] when the server is away or refuses.
+pub async fn raw_ceiling(url: &str, messages: usize, bytes_each: usize, batch: usize) -> Result<f64, RawError> {
+    let connection = Connection::open(url, &Access::default(), Duration::from_secs(10)).await?;
+    let scratch = |reason: String| Unavailable { doing: "make the scratch stream", reason };
+    let configs = Topology::committed()?.configs();
+    let mut config = configs.into_iter().find(|config| config.name == subject::EVENTS_STREAM).unwrap_or_default();
+    config.name = SCRATCH_STREAM.to_owned();
+    config.subjects = vec!["raw_bench.*".to_owned()];
+    // one may be left of a run that was killed
+    let _ = connection.jetstream.delete_stream(SCRATCH_STREAM).await;
+    connection.jetstream.create_stream(config).await.map_err(|error| scratch(error.to_string()))?;
+    let measured = measure(&connection, messages, bytes_each, batch.clamp(1, BATCH_MESSAGES_MAX)).await;
+    connection.jetstream.delete_stream(SCRATCH_STREAM).await.map_err(|error| scratch(error.to_string()))?;
+    Ok(measured?)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a number of messages fits an f64")]
+async fn measure(
+    connection: &Connection,
+    messages: usize,
+    bytes_each: usize,
+    batch: usize,
+) -> Result<f64, AppendError> {
+    let payload = Bytes::from(vec![b'x'; bytes_each]);
+    let message = |number: usize| Outgoing {
+        subject: format!("raw_bench.{number:032x}").into(),
+        guard: Guard::LastOfSubject(0),
+        headers: HeaderMap::new(),
+        payload: payload.clone(),
+    };
+    let started = Instant::now();
+    for first in (0..messages).step_by(batch) {
+        let batch: Vec<_> = (first..messages.min(first + batch)).map(message).collect();
+        send_batch(connection, &batch).await?;
+    }
+    Ok(messages as f64 / started.elapsed().as_secs_f64())
+}

@@ -1,0 +1,9 @@
+//! The bus against real nats-servers, each test with its own.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod contract;
+mod embedded;
+mod outage;
+mod records;
+mod streams;
+mod vaults;

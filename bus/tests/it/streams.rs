@@ -1,0 +1,102 @@
+//! Topology, safety of writes and group commit on a real server.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use events::seal::MasterKey;
+use events::subject::{EVENTS_STREAM, NOTIFY_STREAM};
+use futures::future::join_all;
+use regflow_bus::testing::TestServer;
+use regflow_bus::{
+    Bus, BusError, BusOptions, DiskSync, Durability, Embedded, EmbeddedOptions, EventLog, Topology, TopologyError,
+    Writes, raw_ceiling,
+};
+
+use crate::records::{SHARD, new_id, record};
+
+#[tokio::test]
+async fn streams_are_made_once_and_found_again() {
+    let server = TestServer::start().await.unwrap();
+    let first = server.bus().await.unwrap();
+    let link = first.log.append(SHARD, new_id(), &record(None)).await.unwrap();
+    let second = server.bus().await.unwrap();
+    let (one, two) = (first.log.head().await.unwrap(), second.log.head().await.unwrap());
+    assert_eq!((one, one.last_sequence), (two, link.sequence));
+}
+
+#[tokio::test]
+async fn a_stream_that_differs_is_refused_and_left_alone() {
+    let server = TestServer::start().await.unwrap();
+    drop(server.bus().await.unwrap());
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let mut config = jetstream.get_stream(NOTIFY_STREAM).await.unwrap().cached_info().config.clone();
+    config.max_age = Duration::from_secs(3_600);
+    jetstream.update_stream(config).await.unwrap();
+    let refused = server.bus().await.err().unwrap();
+    assert!(matches!(&refused, BusError::Topology(TopologyError::Differs { setting: "max_age", .. })), "{refused}");
+    assert!(refused.to_string().contains("NOTIFY") && refused.to_string().contains("3600s"), "{refused}");
+    let found = jetstream.get_stream(NOTIFY_STREAM).await.unwrap();
+    assert_eq!(found.cached_info().config.max_age, Duration::from_secs(3_600));
+}
+
+#[tokio::test]
+async fn another_number_of_shards_than_the_log_was_made_with_is_refused() {
+    let server = TestServer::start().await.unwrap();
+    drop(server.bus().await.unwrap());
+    let mut options = server.options().unwrap();
+    options.topology.shards = 32;
+    let refused = Bus::connect(&server.url(), options).await.err().unwrap().to_string();
+    assert!(refused.contains(EVENTS_STREAM) && refused.contains("shards") && refused.contains("64"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_server_that_proves_nothing_is_refused_unless_that_is_accepted() {
+    let server = TestServer::start().await.unwrap();
+    let unproven = BusOptions { embedded: None, ..server.options().unwrap() };
+    let refused = Bus::connect(&server.url(), unproven.clone()).await.err().unwrap().to_string();
+    assert!(refused.contains("not safe") && refused.contains("durability = \"relaxed\""), "{refused}");
+    let accepted = BusOptions { writes: Writes::Relaxed, ..unproven.clone() };
+    let bus = Bus::connect(&server.url(), accepted).await.unwrap();
+    assert!(matches!(bus.durability, Durability::Unknown(_)));
+    let proven = BusOptions { monitor_url: Some(server.embedded.monitor_url()), ..unproven };
+    assert_eq!(Bus::connect(&server.url(), proven).await.unwrap().durability, Durability::Safe);
+}
+
+#[tokio::test]
+async fn a_server_that_flushes_rarely_is_unsafe_by_its_own_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().to_owned();
+    let relaxed = EmbeddedOptions { data_dir, disk_sync: DiskSync::Relaxed, ..EmbeddedOptions::default() };
+    let server = Embedded::start(relaxed).await.unwrap();
+    let mut options = BusOptions::new(Topology::committed().unwrap(), MasterKey::new([1; 32]));
+    options.monitor_url = Some(server.monitor_url());
+    let refused = Bus::connect(&server.client_url(), options.clone()).await.err().unwrap().to_string();
+    assert!(refused.contains("sync_interval"), "{refused}");
+    options.writes = Writes::Relaxed;
+    let bus = Bus::connect(&server.client_url(), options).await.unwrap();
+    let fresh = record(None);
+    let stored = join_all((0..100).map(|_| bus.log.append(SHARD, new_id(), &fresh))).await;
+    assert!(stored.iter().all(Result::is_ok), "plain publishes serve as well");
+}
+
+#[tokio::test]
+async fn thousands_of_concurrent_appends_get_each_its_own_sequence() {
+    let server = TestServer::start().await.unwrap();
+    let bus = server.bus().await.unwrap();
+    let ids: Vec<_> = (0..5_000).map(|_| new_id()).collect();
+    let fresh = record(None);
+    let links = join_all(ids.iter().map(|id| bus.log.append(SHARD, *id, &fresh))).await;
+    let sequences: HashSet<_> = links.iter().map(|link| link.as_ref().unwrap().sequence).collect();
+    assert_eq!(sequences.len(), 5_000);
+    for (id, link) in ids.iter().zip(links).step_by(97) {
+        assert_eq!(bus.log.load(SHARD, *id).await.unwrap()[0].link(), link.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn the_raw_servers_rate_is_measured_and_the_scratch_stream_goes() {
+    let server = TestServer::start().await.unwrap();
+    assert!(raw_ceiling(&server.url(), 1_000, 300, 100).await.unwrap() > 0.0);
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    assert!(jetstream.get_stream("RAW_BENCH").await.is_err());
+}

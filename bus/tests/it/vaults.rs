@@ -1,0 +1,130 @@
+//! Keys, files and notifications on a real server.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use events::seal::{MasterKey, NONCE_BYTES};
+use events::subject::{self, NOTIFY_STREAM};
+use futures::future::join_all;
+use regflow_bus::testing::TestServer;
+use regflow_bus::{
+    Bus, BusError, BusOptions, EventLog, KeyError, MemoryObjects, Notification, NotifyError, OBJECT_BYTES_MAX,
+    ObjectError, ObjectStore,
+};
+
+use crate::records::{SHARD, SOON, new_id, record};
+
+#[tokio::test]
+async fn a_leased_key_is_already_stored_and_opens_in_another_process() {
+    let server = TestServer::start().await.unwrap();
+    let (bus, other) = (server.bus().await.unwrap(), server.bus().await.unwrap());
+    let registration = new_id();
+    for (id, key) in join_all((0..500).map(|_| bus.keys.lease())).await.into_iter().map(Result::unwrap) {
+        let sealed = key.seal_bytes(registration, &[1; NONCE_BYTES], b"secret").unwrap();
+        let found = other.keys.get(id).await.unwrap().unwrap();
+        assert_eq!(found.open_bytes(registration, &sealed).unwrap(), b"secret");
+    }
+}
+
+#[tokio::test]
+async fn a_destroyed_key_is_gone_from_the_server_and_from_its_disk() {
+    let server = TestServer::start().await.unwrap();
+    let bus = server.bus().await.unwrap();
+    let (id, _) = bus.keys.lease().await.unwrap();
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let stream = jetstream.get_stream("KV_KEYS").await.unwrap();
+    let subject = format!("$KV.KEYS.{}", id.0.as_simple());
+    let wrapped = stream.direct_get_last_for_subject(subject).await.unwrap().payload;
+    assert!(is_on_disk(server.data_dir(), &wrapped));
+    bus.keys.destroy(id).await.unwrap();
+    assert!(bus.keys.get(id).await.unwrap().is_none());
+    assert!(server.bus().await.unwrap().keys.get(id).await.unwrap().is_none());
+    assert!(!is_on_disk(server.data_dir(), &wrapped));
+    bus.keys.destroy(id).await.unwrap();
+}
+
+fn is_on_disk(folder: &Path, wanted: &Bytes) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        let holds = |bytes: Vec<u8>| bytes.windows(wanted.len()).any(|window| window == wanted.as_ref());
+        if path.is_dir() { is_on_disk(&path, wanted) } else { std::fs::read(&path).is_ok_and(holds) }
+    })
+}
+
+#[tokio::test]
+async fn a_vault_of_another_master_key_is_refused() {
+    let server = TestServer::start().await.unwrap();
+    drop(server.bus().await.unwrap());
+    let options = BusOptions { master: MasterKey::new([8; 32]), ..server.options().unwrap() };
+    let refused = Bus::connect(&server.url(), options).await.err().unwrap();
+    assert!(matches!(refused, BusError::Keys(KeyError::WrongMaster)), "{refused}");
+}
+
+#[tokio::test]
+async fn both_object_stores_keep_replace_and_miss_files_alike() {
+    let server = TestServer::start().await.unwrap();
+    let bus = server.bus().await.unwrap();
+    let stores: [Arc<dyn ObjectStore>; 2] = [Arc::new(bus.objects.clone()), Arc::new(MemoryObjects::default())];
+    for store in stores {
+        let bytes = Bytes::from((0..1_000_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
+        let reference = store.put("packets/a 1.pdf", bytes.clone()).await.unwrap();
+        assert_eq!((reference.size_bytes, reference.sha256.len()), (4_000_000, 32));
+        assert_eq!(store.get("packets/a 1.pdf").await, Ok(bytes));
+        store.put("packets/a 1.pdf", Bytes::new()).await.unwrap();
+        assert_eq!(store.get("packets/a 1.pdf").await, Ok(Bytes::new()));
+        assert_eq!(store.get("other").await, Err(ObjectError::NotFound("other".to_owned())));
+        assert_eq!(store.put("", Bytes::new()).await, Err(ObjectError::BadName));
+        let large = store.put("large", vec![0; OBJECT_BYTES_MAX + 1].into()).await;
+        assert!(matches!(large, Err(ObjectError::TooLarge { .. })));
+    }
+}
+
+fn notification(position: u64) -> Notification {
+    Notification { subject: subject::notification("a", new_id(), "done"), position, body: Bytes::from_static(b"{}") }
+}
+
+#[tokio::test]
+async fn a_notifier_that_begins_anew_goes_on_behind_what_was_told() {
+    let server = TestServer::start().await.unwrap();
+    let bus = server.bus().await.unwrap();
+    assert_eq!(bus.notify.publish(vec![notification(1)]).await, Err(NotifyError::Overtaken), "position not yet read");
+    assert_eq!(bus.notify.last_position().await, Ok(None));
+    bus.notify.publish((1..=1_500).map(notification).collect()).await.unwrap();
+    bus.notify.publish(vec![notification(1_501)]).await.unwrap();
+    let anew = server.bus().await.unwrap();
+    assert_eq!(anew.notify.last_position().await, Ok(Some(1_501)));
+    anew.notify.publish(vec![notification(1_502), notification(1_503)]).await.unwrap();
+    assert_eq!(bus.notify.publish(vec![notification(1_502)]).await, Err(NotifyError::Overtaken));
+    assert_eq!(
+        bus.notify.publish(vec![notification(1_502)]).await,
+        Err(NotifyError::Overtaken),
+        "until it is read again"
+    );
+    assert_eq!(bus.notify.last_position().await, Ok(Some(1_503)));
+    bus.notify.publish(vec![notification(1_504), notification(1_505)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn when_all_notifications_have_aged_out_telling_begins_with_what_is_young_enough() {
+    let server = TestServer::start().await.unwrap();
+    let bus = server.bus().await.unwrap();
+    for _ in 0..3 {
+        bus.log.append(SHARD, new_id(), &record(None)).await.unwrap();
+    }
+    bus.notify.last_position().await.unwrap();
+    bus.notify.publish(vec![notification(1)]).await.unwrap();
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let mut config = jetstream.get_stream(NOTIFY_STREAM).await.unwrap().cached_info().config.clone();
+    (config.max_age, config.duplicate_window) = (Duration::from_millis(500), Duration::from_millis(500));
+    jetstream.update_stream(config).await.unwrap();
+    let aged_out = async {
+        while bus.notify.last_position().await.unwrap() != Some(3) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, aged_out).await.unwrap();
+    bus.log.append(SHARD, new_id(), &record(None)).await.unwrap();
+    assert_eq!(bus.notify.last_position().await, Ok(Some(3)), "the fourth record is young and was not told");
+}

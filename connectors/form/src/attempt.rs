@@ -1,0 +1,282 @@
+//! One try of one form: open it, fill step after step, read the page at the end.
+
+use std::collections::BTreeSet;
+
+use events::{ErrorKind, FieldProblem, Outcome};
+use thirtyfour::WebElement;
+use tokio::time::Instant;
+use url::Url;
+use uuid::Uuid;
+
+use crate::judge::{Judge, Verdict, bad_page, describe};
+use crate::names::Names;
+use crate::page::{FillStatus, Page, ToFill, Watch};
+use crate::scrub::Scrubber;
+use crate::trouble::{Stop, is_between_pages, never_clicked};
+use crate::uploads::Uploads;
+use crate::watch::{ELEMENTS_MAX, POLL, Waiting, captcha};
+use crate::{BrowserOptions, Field, FieldKind, Recipe, Step};
+
+/// How often a button may be found covered before the form counts as changed; a covered button was not clicked.
+const COVERED_MAX: u32 = 2;
+
+/// How far an attempt has come; survives its being cut off.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The step that was reached.
+    pub(crate) step: usize,
+    /// Whether the last step's button was clicked, or may have been.
+    pub(crate) clicked_submit: bool,
+}
+
+/// What an attempt works with.
+pub(crate) struct Attempt<'a> {
+    pub(crate) page: Page<'a>,
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) options: &'a BrowserOptions,
+    pub(crate) uploads: &'a Uploads,
+    pub(crate) progress: &'a mut Progress,
+    /// Where the browser has been, for the cleaning.
+    pub(crate) origins: &'a mut BTreeSet<String>,
+    pub(crate) names: Names,
+    pub(crate) scrubber: Scrubber,
+}
+
+impl Attempt<'_> {
+    /// Goes through all steps.
+    pub(crate) async fn run(mut self) -> Result<Outcome, Stop> {
+        self.open().await?;
+        let recipe = self.recipe;
+        for (index, step) in recipe.steps.iter().enumerate() {
+            self.progress.step = index;
+            self.fill(step).await?;
+            let mark = Uuid::new_v4().simple().to_string();
+            self.click(step, &mark).await?;
+            if let Verdict::Over(outcome) = self.wait(&mark).await? {
+                return Ok(outcome);
+            }
+        }
+        // the judge knows no "next" after the last step
+        Err(Stop::failed(ErrorKind::UnknownOutcome, "the form ended without a verdict"))
+    }
+
+    async fn open(&mut self) -> Result<(), Stop> {
+        let url = Url::parse(&self.recipe.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.ok_or_else(|| Stop::failed(ErrorKind::FormChanged, "the recipe's url is no web address"))?;
+        // before the page can set anything
+        self.origins.extend(crate::captcha::origin_of(url.as_str()));
+        self.page.0.goto(url.as_str()).await?;
+        let look = self.page.look(&Watch::new(self.recipe, None, "")).await?;
+        if look.elements > ELEMENTS_MAX {
+            return Err(Stop::failed(ErrorKind::FormChanged, "the page is far larger than any form"));
+        }
+        // first: such pages often come with a status of 403 or 503
+        self.refuse_captcha().await?;
+        match bad_page(&look) {
+            Some(kind) => Err(Stop::failed(kind, format!("the form's address shows {}", describe(&look)))),
+            None => Ok(()),
+        }
+    }
+
+    async fn fill(&mut self, step: &Step) -> Result<(), Stop> {
+        if self.progress.step > 0 {
+            // on the first page `open` has just looked
+            self.refuse_captcha().await?;
+        }
+        self.page.dismiss(&self.recipe.dismiss).await?;
+        let wanted = |field: &&Field| !field.value.is_empty() || field.kind == FieldKind::Checkbox;
+        let fields: Vec<&Field> = step.fields.iter().filter(wanted).collect();
+        self.fill_by_script(step, &fields).await?;
+        for field in &fields {
+            match field.kind {
+                FieldKind::Typed => self.type_in(step, field).await?,
+                FieldKind::File => self.upload(step, field).await?,
+                FieldKind::Text | FieldKind::Select | FieldKind::Date | FieldKind::Checkbox | FieldKind::Radio => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// In one go when all fields are ready; else goes on from the first that is not, for a while.
+    async fn fill_by_script(&mut self, step: &Step, fields: &[&Field]) -> Result<(), Stop> {
+        let (fields, to_fill): (Vec<&Field>, Vec<ToFill<'_>>) =
+            fields.iter().filter_map(|field| Some((*field, ToFill::new(field)?))).unzip();
+        let deadline = Instant::now() + self.options.element_timeout;
+        let mut done = 0;
+        while done < fields.len() {
+            let results = self.page.fill(&to_fill[done..]).await?;
+            let from = done;
+            for (result, field) in results.iter().zip(&fields[from..]) {
+                self.names.learn(&result.name, &result.id, field.field.as_deref());
+                if result.status == FillStatus::Ok || field.optional {
+                    done += 1;
+                } else if !may_yet_come(result.status) || Instant::now() >= deadline {
+                    return Err(self.unfillable(step, field, result.status).await);
+                }
+            }
+            if done < fields.len() {
+                tokio::time::sleep(POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn type_in(&mut self, step: &Step, field: &Field) -> Result<(), Stop> {
+        let Some(element) = self.find(step, field).await? else { return Ok(()) };
+        element.clear().await?;
+        element.send_keys(typeable(&field.value)).await?;
+        Ok(())
+    }
+
+    async fn upload(&mut self, step: &Step, field: &Field) -> Result<(), Stop> {
+        let Some(path) = self.uploads.path(&field.value) else {
+            let problem = FieldProblem::new(field.label(), "the maker wants this file");
+            let missing = || Stop::Failed(self.judge().validation("a file is missing:", vec![problem]));
+            return if field.optional { Ok(()) } else { Err(missing()) };
+        };
+        let path = path.to_string_lossy().into_owned();
+        let Some(element) = self.find(step, field).await? else { return Ok(()) };
+        element.send_keys(path).await?;
+        Ok(())
+    }
+
+    /// The element of a field, waited for; nothing when it may be absent and is.
+    async fn find(&mut self, step: &Step, field: &Field) -> Result<Option<WebElement>, Stop> {
+        let deadline = Instant::now() + self.options.element_timeout;
+        loop {
+            if let Some(element) = self.page.locate(&field.selectors).await? {
+                let (name, id) = (element.attr("name").await?, element.attr("id").await?);
+                self.names.learn(&name.unwrap_or_default(), &id.unwrap_or_default(), field.field.as_deref());
+                return Ok(Some(element));
+            }
+            if field.optional {
+                return Ok(None);
+            }
+            if Instant::now() >= deadline {
+                return Err(self.unfillable(step, field, FillStatus::Missing).await);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Why a field cannot be filled: something stands in the way, or the form is not the one we know.
+    async fn unfillable(&mut self, step: &Step, field: &Field, status: FillStatus) -> Stop {
+        let label = field.label();
+        if status == FillStatus::TooLong {
+            let problem = FieldProblem::new(label, "longer than the maker's field takes");
+            return Stop::Failed(self.judge().validation("the maker's page does not accept", vec![problem]));
+        }
+        if let Err(stop) = self.refuse_login(step).await {
+            return stop;
+        }
+        if let Err(stop) = self.refuse_captcha().await {
+            return stop;
+        }
+        let what = match status {
+            FillStatus::Missing => "is not on the page",
+            FillStatus::Disabled => "cannot be edited",
+            FillStatus::NoOption => "does not offer the value",
+            FillStatus::WrongKind => "is of another kind",
+            FillStatus::Refused | FillStatus::TooLong | FillStatus::Ok => "does not keep the value",
+        };
+        Stop::failed(ErrorKind::FormChanged, format!("step `{}`: the field `{label}` {what}", step.name))
+    }
+
+    /// Clicks the button of a step, once; a second time only when the driver says that the first never arrived.
+    async fn click(&mut self, step: &Step, mark: &str) -> Result<(), Stop> {
+        let is_last = self.progress.step + 1 == self.recipe.steps.len();
+        for _ in 0..COVERED_MAX {
+            self.page.dismiss(&self.recipe.dismiss).await?;
+            self.refuse_captcha().await?;
+            let button = self.armed_button(step, mark, is_last).await?;
+            // set first: from here on we may be cut off at any point
+            self.progress.clicked_submit = is_last;
+            match button.click().await {
+                Err(error) if never_clicked(&error) => self.progress.clicked_submit = false,
+                Err(error) if !is_between_pages(&error) => return Err(error.into()),
+                Ok(()) | Err(_) => return Ok(()),
+            }
+        }
+        let detail = format!("step `{}`: something covers the button", step.name);
+        Err(Stop::failed(ErrorKind::FormChanged, detail))
+    }
+
+    /// The button, ready to be clicked on a page that the browser would send.
+    async fn armed_button(&mut self, step: &Step, mark: &str, is_last: bool) -> Result<WebElement, Stop> {
+        let deadline = Instant::now() + self.options.element_timeout;
+        loop {
+            let armed = self.page.arm(mark, &step.submit, &self.recipe.success).await?;
+            if !armed.refused.is_empty() {
+                return Err(Stop::Failed(self.judge().refused_by_the_browser(&armed.refused)));
+            }
+            if armed.success && is_last {
+                let detail = "the sign of success is on the page before anything was sent";
+                return Err(Stop::failed(ErrorKind::FormChanged, detail));
+            }
+            if let Some(button) = armed.button(self.page)? {
+                return Ok(button);
+            }
+            if Instant::now() >= deadline {
+                self.refuse_login(step).await?;
+                let detail = format!("step `{}`: the button is missing or stays disabled", step.name);
+                return Err(Stop::failed(ErrorKind::FormChanged, detail));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn wait(&mut self, mark: &str) -> Result<Verdict, Stop> {
+        let judge =
+            Judge { recipe: self.recipe, names: &self.names, scrubber: &self.scrubber, step: self.progress.step };
+        Waiting::new(self.page, judge, mark, self.origins, self.options).verdict().await
+    }
+
+    async fn refuse_captcha(&mut self) -> Result<(), Stop> {
+        if !self.recipe.captcha_signs.is_empty() && self.page.look(&Watch::new(self.recipe, None, "")).await?.captcha {
+            return Err(captcha("by a sign of the recipe"));
+        }
+        let seen = self.page.surroundings().await?;
+        self.origins.extend(seen.origins);
+        seen.captcha.map_or(Ok(()), |sign| Err(captcha(sign)))
+    }
+
+    /// Asked when something is missing: a page that we know may well have a password field.
+    async fn refuse_login(&self, step: &Step) -> Result<(), Stop> {
+        if self.page.look(&Watch::new(self.recipe, None, "")).await?.login {
+            let detail = format!("a login page stands where step `{}` should be", step.name);
+            return Err(Stop::failed(ErrorKind::LoginRequired, detail));
+        }
+        Ok(())
+    }
+
+    fn judge(&self) -> Judge<'_> {
+        Judge { recipe: self.recipe, names: &self.names, scrubber: &self.scrubber, step: self.progress.step }
+    }
+}
+
+// Scripts draw fields late, enable them late, and fetch a list after another has been chosen from.
+fn may_yet_come(status: FillStatus) -> bool {
+    match status {
+        FillStatus::Missing | FillStatus::Disabled | FillStatus::NoOption => true,
+        FillStatus::Ok | FillStatus::WrongKind | FillStatus::TooLong | FillStatus::Refused => false,
+    }
+}
+
+// To the driver the private characters from U+E000 on are keys, and a line break is Enter, which sends the form.
+fn typeable(value: &str) -> String {
+    value
+        .chars()
+        .filter(|c| !('\u{e000}'..='\u{f8ff}').contains(c))
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_typed_can_press_a_key() {
+        assert_eq!(typeable("Ada\u{e007} Byron\nx"), "Ada Byron x");
+    }
+}

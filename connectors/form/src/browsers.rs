@@ -1,0 +1,148 @@
+//! The door of this crate: browsers that try forms.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::{ErrorKind, Failure, Outcome};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
+
+use crate::attempt::{Attempt, Progress};
+use crate::discover::must_exist;
+use crate::driver::{DRIVER_FOLDER, empty};
+use crate::names::Names;
+use crate::page::Page;
+use crate::pool::{Lease, Pool};
+use crate::scrub::Scrubber;
+use crate::session::Session;
+use crate::trouble::Stop;
+use crate::uploads::{UPLOADS_FOLDER, Uploads};
+use crate::{BrowserError, BrowserOptions, FormFile, FormReport, Recipe};
+
+const SCREENSHOT_TIMEOUT: Duration = Duration::from_secs(5);
+const SCREENSHOT_BYTES_MAX: usize = 4 << 20;
+
+/// A handle to the browsers of this process; clones share them.
+#[derive(Debug, Clone)]
+pub struct Browsers {
+    pool: Arc<Pool>,
+}
+
+impl Browsers {
+    /// Checks the programs and empties the temporary folders; nothing is started before the first form.
+    ///
+    /// # Errors
+    /// A program is missing, or the folder cannot be used.
+    pub fn start(options: BrowserOptions) -> Result<Self, BrowserError> {
+        must_exist("chromedriver", &options.chromedriver, "chromium-driver")?;
+        must_exist("a Chromium browser", &options.browser, "chromium-headless-shell")?;
+        // what a run that was killed left behind
+        empty(&options.temp_dir.join(DRIVER_FOLDER))?;
+        empty(&options.temp_dir.join(UPLOADS_FOLDER))?;
+        Ok(Self { pool: Arc::new(Pool::new(options)?) })
+    }
+
+    /// Tries the form of a rendered recipe, once, within the total timeout. Never clicks the last button twice.
+    pub async fn run(&self, recipe: &Recipe, files: Vec<FormFile>) -> FormReport {
+        let started = Instant::now();
+        let mut progress = Progress::default();
+        // thirtyfour logs at debug level whatever is filled in; nobody listens
+        let attempt = Box::pin(self.attempt(recipe, files, &mut progress)).with_subscriber(Dispatch::none());
+        let (ended, screenshot) = attempt.await;
+        let (outcome, trouble) = match ended {
+            Ok(outcome) => (outcome, None),
+            Err(stop) => {
+                let (failure, trouble) = stop.into_failure(progress.clicked_submit);
+                (Outcome::Failed(failure), trouble)
+            }
+        };
+        if let Some(error) = &trouble {
+            tracing::warn!(%error, step = progress.step, "a form was not tried to its end because our browser failed");
+        }
+        let Progress { step, clicked_submit } = progress;
+        FormReport { outcome, screenshot, clicked_submit, step, latency: started.elapsed(), trouble }
+    }
+
+    /// Waits for forms under way, then ends all browsers and the driver.
+    pub async fn shutdown(&self) {
+        self.pool.shut_down().await;
+    }
+
+    async fn attempt(
+        &self,
+        recipe: &Recipe,
+        files: Vec<FormFile>,
+        progress: &mut Progress,
+    ) -> (Result<Outcome, Stop>, Option<Vec<u8>>) {
+        let options = &self.pool.options;
+        let deadline = Instant::now() + options.total_timeout;
+        let uploads = match Uploads::write(uploads_folder(&options.temp_dir), files).await {
+            Ok(uploads) => uploads,
+            Err(error) => return (Err(error.into()), None),
+        };
+        let mut lease = match timeout_at(deadline, self.pool.take()).await {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(error)) => return (Err(error.into()), None),
+            Err(_) => return (Err(BrowserError::Busy.into()), None),
+        };
+        let tried = try_form(&mut lease.session, recipe, options, &uploads, progress);
+        match timeout_at(deadline, Box::pin(tried)).await {
+            Ok(ended) => self.end(lease, ended).await,
+            Err(_) => {
+                self.pool.discard(lease);
+                (Err(out_of_time(progress)), None)
+            }
+        }
+    }
+
+    /// Takes the picture and gives the session back, or away when something about it was odd.
+    async fn end(&self, lease: Lease, ended: Result<Outcome, Stop>) -> (Result<Outcome, Stop>, Option<Vec<u8>>) {
+        let screenshot = screenshot(&lease.session).await;
+        match &ended {
+            Ok(_) | Err(Stop::Failed(_)) => {
+                let pool = Arc::clone(&self.pool);
+                // in the background: the report need not wait for the cleaning
+                tokio::spawn(async move { pool.put_back(lease).await });
+            }
+            Err(Stop::Driver(_) | Stop::Browser(_)) => self.pool.discard(lease),
+        }
+        (ended, screenshot)
+    }
+}
+
+async fn try_form(
+    session: &mut Session,
+    recipe: &Recipe,
+    options: &BrowserOptions,
+    uploads: &Uploads,
+    progress: &mut Progress,
+) -> Result<Outcome, Stop> {
+    let (browser, origins) = session.parts()?;
+    let attempt = Attempt {
+        page: Page(browser),
+        recipe,
+        options,
+        uploads,
+        progress,
+        origins,
+        names: Names::new(recipe),
+        scrubber: Scrubber::new(recipe),
+    };
+    attempt.run().await
+}
+
+fn out_of_time(progress: &Progress) -> Stop {
+    let kind = if progress.clicked_submit { ErrorKind::UnknownOutcome } else { ErrorKind::Timeout };
+    Stop::Failed(Failure::new(kind, "the attempt took longer than it may"))
+}
+
+async fn screenshot(session: &Session) -> Option<Vec<u8>> {
+    let shot = timeout(SCREENSHOT_TIMEOUT, session.browser().ok()?.screenshot_as_png()).await;
+    shot.ok()?.ok().filter(|png| png.len() <= SCREENSHOT_BYTES_MAX)
+}
+
+fn uploads_folder(temp_dir: &Path) -> std::path::PathBuf {
+    temp_dir.join(UPLOADS_FOLDER)
+}

@@ -1,0 +1,172 @@
+//! The chromedriver child: starts it, learns its port, and leaves no process behind however we end.
+//!
+//! Measured: a driver that is killed leaves its browsers, unless they were started with `--remote-debugging-pipe`;
+//! and a driver outlives a `kill -9` of its parent, unless it has a parent-death signal.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::{BrowserError, BrowserOptions};
+
+/// Where drivers and browsers put their temporary files, in the folder of the options.
+pub(crate) const DRIVER_FOLDER: &str = "driver";
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEPER_POLL: Duration = Duration::from_millis(50);
+const READY_LINES_MAX: usize = 50;
+
+/// A running chromedriver; dropping the last handle ends it.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    /// Where it listens.
+    pub(crate) url: String,
+    alive: Arc<AtomicBool>,
+    ended: oneshot::Receiver<()>,
+    // the keeper thread ends the child when this is dropped
+    _stop: Sender<()>,
+}
+
+impl Driver {
+    /// Starts one on a free loopback port.
+    pub(crate) async fn start(options: &BrowserOptions) -> Result<Self, BrowserError> {
+        // of this driver alone: the keeper of an earlier one may still be clearing up
+        let temp_dir = options.temp_dir.join(DRIVER_FOLDER).join(uuid::Uuid::new_v4().simple().to_string());
+        empty(&temp_dir)?;
+        let alive = Arc::new(AtomicBool::new(true));
+        let (stop, stopped) = channel();
+        let (ready, port) = oneshot::channel();
+        let (ending, ended) = oneshot::channel();
+        let keeper =
+            Keeper { chromedriver: options.chromedriver.clone(), temp_dir, alive: Arc::clone(&alive), stopped };
+        // A thread of its own, because the parent-death signal goes by the thread that started the child.
+        thread::Builder::new()
+            .name("chromedriver".into())
+            .spawn(move || keeper.keep(ready, ending))
+            .map_err(|source| BrowserError::Spawn { source })?;
+        let port = tokio::time::timeout(READY_TIMEOUT, port).await;
+        let port = port.ok().and_then(Result::ok).ok_or(BrowserError::NotReady)??;
+        Ok(Self { url: format!("http://127.0.0.1:{port}"), alive, ended, _stop: stop })
+    }
+
+    /// Whether the process still runs, as far as the last look a moment ago knows.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    /// Ends it and waits until it is gone.
+    pub(crate) async fn stop(self) {
+        let Self { ended, _stop, .. } = self;
+        drop(_stop);
+        // an error means that the keeper is gone already
+        let _ = tokio::time::timeout(READY_TIMEOUT, ended).await;
+    }
+}
+
+struct Keeper {
+    chromedriver: PathBuf,
+    temp_dir: PathBuf,
+    alive: Arc<AtomicBool>,
+    stopped: Receiver<()>,
+}
+
+impl Keeper {
+    fn keep(self, ready: oneshot::Sender<Result<u16, BrowserError>>, ending: oneshot::Sender<()>) {
+        match self.spawn() {
+            Ok((mut child, stdout)) => {
+                self.announce(stdout, ready);
+                self.wait_for_the_end(&mut child);
+            }
+            Err(source) => drop(ready.send(Err(BrowserError::Spawn { source }))),
+        }
+        self.alive.store(false, Ordering::Release);
+        // what a killed browser left
+        let _ = std::fs::remove_dir_all(&self.temp_dir);
+        let _ = ending.send(());
+    }
+
+    fn spawn(&self) -> std::io::Result<(Child, Option<ChildStdout>)> {
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(&self.chromedriver)
+            // not OFF: that keeps the port to itself as well
+            .args(["--port=0", "--log-level=SEVERE"])
+            .env("TMPDIR", &self.temp_dir)
+            // browsers write caches and key stores there
+            .env("HOME", &self.temp_dir)
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_CACHE_HOME")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let stdout = child.stdout.take();
+        Ok((child, stdout))
+    }
+
+    /// Tells the port once the driver has said it, then drains what else it says so that it never blocks.
+    fn announce(&self, stdout: Option<ChildStdout>, ready: oneshot::Sender<Result<u16, BrowserError>>) {
+        let Some(stdout) = stdout else { return };
+        let drain = thread::Builder::new().name("chromedriver-says".into()).spawn(move || {
+            let mut lines = BufReader::new(stdout);
+            // without a port the sender is dropped, which the waiting side reads as "not ready"
+            if let Some(port) = port_said(&mut lines) {
+                let _ = ready.send(Ok(port));
+            }
+            let _ = std::io::copy(&mut lines, &mut std::io::sink());
+        });
+        if drain.is_err() {
+            tracing::warn!("no thread to read what chromedriver says");
+        }
+    }
+
+    fn wait_for_the_end(&self, child: &mut Child) {
+        while matches!(self.stopped.recv_timeout(KEEPER_POLL), Err(RecvTimeoutError::Timeout)) {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+        }
+        // both fail only when it is gone
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+fn port_said(lines: &mut impl BufRead) -> Option<u16> {
+    let said = lines.lines().take(READY_LINES_MAX).map_while(Result::ok);
+    said.filter_map(|line| port_in(&line)).next()
+}
+
+// "ChromeDriver was started successfully on port 40195."
+fn port_in(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once("started successfully on port ")?;
+    rest.trim_end().trim_end_matches('.').parse().ok()
+}
+
+/// Makes an empty folder, whatever was there.
+pub(crate) fn empty(path: &Path) -> Result<(), BrowserError> {
+    let fail = |source| BrowserError::TempDir { path: path.to_owned(), source };
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(error)),
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::create_dir_all(path).map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_read_from_what_the_driver_says() {
+        assert_eq!(port_in("ChromeDriver was started successfully on port 40195."), Some(40195));
+        assert_eq!(port_in("Starting ChromeDriver 156.0 on port 0"), None);
+        assert_eq!(port_in("ChromeDriver was started successfully on port 700000."), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! What a page can be asked: the typed side of `page.js`.
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use thirtyfour::error::{WebDriverError, WebDriverResult};
+use thirtyfour::{WebDriver, WebElement};
+
+use crate::captcha::{self, Surroundings};
+use crate::{ErrorList, Field, FieldKind, Recipe, Signs};
+
+static SCRIPT: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(include_str!("page.js")));
+
+/// A field as the script wants it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ToFill<'a> {
+    selectors: &'a [String],
+    kind: &'static str,
+    value: &'a str,
+    optional: bool,
+}
+
+impl<'a> ToFill<'a> {
+    /// Nothing for the kinds that the driver itself must fill.
+    pub(crate) fn new(field: &'a Field) -> Option<Self> {
+        let kind = match field.kind {
+            FieldKind::Text => "text",
+            FieldKind::Select => "select",
+            FieldKind::Date => "date",
+            FieldKind::Checkbox => "checkbox",
+            FieldKind::Radio => "radio",
+            FieldKind::File | FieldKind::Typed => return None,
+        };
+        Some(Self { selectors: &field.selectors, kind, value: &field.value, optional: field.optional })
+    }
+}
+
+/// How filling one field went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FillStatus {
+    /// It holds the value.
+    Ok,
+    /// No selector finds it.
+    Missing,
+    /// It is there, but cannot be used yet.
+    Disabled,
+    /// The list has no such entry, or not yet.
+    NoOption,
+    /// It is another kind of field than the recipe says.
+    WrongKind,
+    /// It takes fewer characters.
+    TooLong,
+    /// It did not keep the value.
+    Refused,
+}
+
+/// One field's result, with the names by which the maker may speak of it later.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Filled {
+    pub(crate) status: FillStatus,
+    pub(crate) name: String,
+    pub(crate) id: String,
+}
+
+/// A field that the browser would not send.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Unfit {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    /// The flag of its ValidityState.
+    pub(crate) flag: String,
+    /// What the maker's own hint says of the wanted shape.
+    pub(crate) hint: String,
+}
+
+/// A line of the maker's list of problems.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Problem {
+    /// The maker's name of the field, if it says one.
+    pub(crate) field: String,
+    pub(crate) text: String,
+}
+
+/// What to look for on a page.
+#[derive(Debug, Serialize)]
+pub(crate) struct Watch<'a> {
+    /// The mark of the document that was clicked; a document without it is new.
+    pub(crate) mark: &'a str,
+    success: &'a Signs,
+    already: Option<&'a Signs>,
+    login: &'a [String],
+    captcha: &'a [String],
+    /// Selectors of the page that should follow.
+    next: Cow<'a, [String]>,
+    errors: Option<&'a ErrorList>,
+    confirmation: Option<&'a str>,
+}
+
+impl<'a> Watch<'a> {
+    /// Looks for all that `recipe` knows, and for the page after step `step`.
+    pub(crate) fn new(recipe: &'a Recipe, step: Option<usize>, mark: &'a str) -> Self {
+        Self {
+            mark,
+            success: &recipe.success,
+            already: recipe.already_registered.as_ref(),
+            login: &recipe.login_signs,
+            captcha: &recipe.captcha_signs,
+            next: step.map_or(Cow::Borrowed(&[]), |step| after(recipe, step)),
+            errors: recipe.errors.as_ref(),
+            confirmation: recipe.confirmation.as_ref().map(|found| found.selector.as_str()),
+        }
+    }
+}
+
+// The page after a step: by the sign it names, else by its first field that must be there, else by its button.
+fn after(recipe: &Recipe, step: usize) -> Cow<'_, [String]> {
+    let wait_for = recipe.steps.get(step).and_then(|step| step.wait_for.clone());
+    if let Some(selector) = wait_for {
+        return Cow::Owned(vec![selector]);
+    }
+    let Some(next) = recipe.steps.get(step + 1) else { return Cow::Borrowed(&[]) };
+    let field = next.fields.iter().find(|field| !field.optional);
+    Cow::Borrowed(field.map_or(&next.submit, |field| &field.selectors))
+}
+
+/// What a page shows.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Look {
+    pub(crate) url: String,
+    /// HTTP status of the document, 0 when the browser does not say.
+    pub(crate) status: u16,
+    /// Whether there is a body and the document is parsed.
+    pub(crate) loaded: bool,
+    /// Whether this is another document than the one that was clicked.
+    pub(crate) fresh: bool,
+    /// Whether it is the browser's own page for an address that does not answer.
+    pub(crate) unreachable: bool,
+    pub(crate) success: bool,
+    pub(crate) already: bool,
+    pub(crate) login: bool,
+    /// A captcha by the recipe's own selectors.
+    pub(crate) captcha: bool,
+    /// The page that should follow, visible.
+    pub(crate) next: bool,
+    /// The same, perhaps hidden: enough on a new document (styled uploads and boxes are).
+    pub(crate) next_hidden: bool,
+    /// What the browser refused to send.
+    pub(crate) blocked: Vec<Unfit>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) confirmation: String,
+    pub(crate) elements: usize,
+}
+
+/// The state of a page right before its button is clicked.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Armed {
+    /// A reference to the button, unless it is missing or disabled.
+    button: Option<Value>,
+    pub(crate) refused: Vec<Unfit>,
+    pub(crate) success: bool,
+}
+
+impl Armed {
+    /// The button, if it can be clicked.
+    pub(crate) fn button(&self, page: Page<'_>) -> WebDriverResult<Option<WebElement>> {
+        let found = self.button.as_ref().map(|button| WebElement::from_json(button.clone(), page.0.handle().clone()));
+        found.transpose()
+    }
+}
+
+/// The page that a browser shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page<'a>(pub(crate) &'a WebDriver);
+
+impl Page<'_> {
+    /// Fills fields in order, up to the first required one that is not ready.
+    pub(crate) async fn fill(&self, fields: &[ToFill<'_>]) -> WebDriverResult<Vec<Filled>> {
+        self.ask("fill", &fields).await
+    }
+
+    /// What the page shows of all that is watched for.
+    pub(crate) async fn look(&self, watch: &Watch<'_>) -> WebDriverResult<Look> {
+        self.ask("look", watch).await
+    }
+
+    /// Marks the document and says what stands against a click.
+    pub(crate) async fn arm(&self, mark: &str, submit: &[String], success: &Signs) -> WebDriverResult<Armed> {
+        self.ask("arm", &json!({ "mark": mark, "submit": submit, "success": success })).await
+    }
+
+    /// Clicks away whatever of `selectors` is in sight.
+    pub(crate) async fn dismiss(&self, selectors: &[String]) -> WebDriverResult<()> {
+        if selectors.is_empty() {
+            return Ok(());
+        }
+        self.ask::<Value>("dismiss", &selectors).await.map(drop)
+    }
+
+    /// The first element that one of `selectors` finds.
+    pub(crate) async fn locate(&self, selectors: &[String]) -> WebDriverResult<Option<WebElement>> {
+        let found = self.0.execute(Arc::clone(&*SCRIPT), vec![json!("locate"), json!(selectors)]).await?;
+        if found.json().is_null() { Ok(None) } else { found.element().map(Some) }
+    }
+
+    /// Captchas and origins of the whole pierced document.
+    pub(crate) async fn surroundings(&self) -> WebDriverResult<Surroundings> {
+        let what = json!({ "computedStyles": [] });
+        Ok(captcha::read(&self.0.cdp().send_raw("DOMSnapshot.captureSnapshot", what).await?))
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, work: &str, given: &impl Serialize) -> WebDriverResult<T> {
+        let arguments = vec![json!(work), serde_json::to_value(given)?];
+        let answer = self.0.execute(Arc::clone(&*SCRIPT), arguments).await?;
+        // without serde's words: they may quote what the page holds
+        serde_json::from_value(answer.json().clone()).map_err(|_| WebDriverError::Json(work.to_owned()))
+    }
+}

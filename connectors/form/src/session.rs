@@ -1,0 +1,192 @@
+//! One browser session: opened with the flags that leave nothing behind, cleaned between people.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use thirtyfour::common::capabilities::chromium::ChromiumLikeCapabilities;
+use thirtyfour::common::capabilities::desiredcapabilities::PageLoadStrategy;
+use thirtyfour::error::WebDriverResult;
+use thirtyfour::{CapabilitiesHelper, ChromeCapabilities, DesiredCapabilities, TimeoutConfiguration, WebDriver};
+
+use crate::driver::Driver;
+use crate::{BrowserError, BrowserOptions};
+
+const FLAGS: &[&str] = &[
+    // with a pipe the browser ends when its driver does, however that ends
+    "--remote-debugging-pipe",
+    "--window-size=1000,1400",
+    "--hide-scrollbars",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    // HTTP/1.1 only, for the sake of `alone_on_its_connection`
+    "--disable-http2",
+    "--disable-extensions",
+    "--disable-breakpad",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--password-store=basic",
+    "--mute-audio",
+];
+/// Origins whose storage one person may leave in a session that is used again.
+const ORIGINS_MAX: usize = 32;
+// `local_storage` takes the session storage with it; the rest of "all" costs 100 ms
+const STORAGE: &str = "cookies,file_systems,indexeddb,local_storage,service_workers,cache_storage";
+const CLOSED: &str = "the session is closed";
+const REASON_LENGTH_MAX: usize = 300;
+
+/// An open session; quits in the background when it is dropped instead of closed.
+#[derive(Debug)]
+pub(crate) struct Session {
+    browser: Option<WebDriver>,
+    driver: Arc<Driver>,
+    /// Where the current person has been.
+    origins: BTreeSet<String>,
+    /// How many people it has served.
+    pub(crate) uses: u32,
+    /// When it was last given back.
+    pub(crate) idle_since: Instant,
+}
+
+impl Session {
+    /// Opens one.
+    pub(crate) async fn open(
+        driver: Arc<Driver>,
+        client: reqwest::Client,
+        options: &BrowserOptions,
+    ) -> Result<Self, BrowserError> {
+        let fail = |error: thirtyfour::error::WebDriverError| BrowserError::Session { reason: first_line(&error) };
+        let capabilities = capabilities(options).map_err(fail)?;
+        let browser = WebDriver::builder(driver.url.clone(), capabilities).client(client).await.map_err(fail)?;
+        let session =
+            Self { browser: Some(browser), driver, origins: BTreeSet::new(), uses: 0, idle_since: Instant::now() };
+        let timeouts = TimeoutConfiguration::new(Some(options.page_timeout), Some(options.page_timeout), None);
+        session.browser()?.update_timeouts(timeouts).await.map_err(fail)?;
+        session.alone_on_its_connection().await.map_err(fail)?;
+        Ok(session)
+    }
+
+    /// One connection per request. Measured: on a connection that it has used before, Chromium sends a POST *again* by
+    /// itself when the maker closes without an answer, and the product would be registered twice after one click.
+    async fn alone_on_its_connection(&self) -> WebDriverResult<()> {
+        let Some(browser) = &self.browser else { return Ok(()) };
+        browser.cdp().send_raw("Network.enable", json!({})).await?;
+        let headers = json!({ "headers": { "Connection": "close" } });
+        browser.cdp().send_raw("Network.setExtraHTTPHeaders", headers).await.map(drop)
+    }
+
+    /// The browser behind it.
+    pub(crate) fn browser(&self) -> Result<&WebDriver, BrowserError> {
+        self.browser.as_ref().ok_or(BrowserError::Broken { reason: CLOSED })
+    }
+
+    /// The browser, and the list of origins to keep while it goes about.
+    pub(crate) fn parts(&mut self) -> Result<(&WebDriver, &mut BTreeSet<String>), BrowserError> {
+        let browser = self.browser.as_ref().ok_or(BrowserError::Broken { reason: CLOSED })?;
+        Ok((browser, &mut self.origins))
+    }
+
+    /// Whether another person may be served by it.
+    pub(crate) fn is_usable(&self, options: &BrowserOptions) -> bool {
+        self.driver.is_alive()
+            && self.uses < options.session_uses_max
+            && self.idle_since.elapsed() < options.session_idle
+    }
+
+    /// Removes what the last person left: cookies, storage of each origin, cache, history, the window's name.
+    pub(crate) async fn clean(&mut self) -> Result<(), BrowserError> {
+        if self.origins.len() > ORIGINS_MAX {
+            return Err(BrowserError::Broken { reason: "too many origins to clean up" });
+        }
+        let wiped = self.wipe().await;
+        self.origins.clear();
+        wiped.map_err(|_| BrowserError::Broken { reason: "cleaning up between people failed" })
+    }
+
+    async fn wipe(&self) -> WebDriverResult<()> {
+        let Some(browser) = &self.browser else { return Ok(()) };
+        // it outlives navigation, storage and cookies
+        browser.execute("window.name = ''", Vec::new()).await?;
+        browser.goto("about:blank").await?;
+        let cdp = browser.cdp();
+        cdp.send_raw("Network.clearBrowserCookies", json!({})).await?;
+        cdp.send_raw("Network.clearBrowserCache", json!({})).await?;
+        cdp.send_raw("Page.resetNavigationHistory", json!({})).await?;
+        for origin in &self.origins {
+            let what = json!({ "origin": origin, "storageTypes": STORAGE });
+            cdp.send_raw("Storage.clearDataForOrigin", what).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the browser. False when it did not answer within `limit`: then a process may be left in the driver.
+    pub(crate) async fn close(mut self, limit: Duration) -> bool {
+        match self.browser.take() {
+            Some(browser) => quit(browser, limit).await,
+            None => true,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(browser) = self.browser.take() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let driver = Arc::clone(&self.driver);
+                runtime.spawn(async move {
+                    quit(browser, DROPPED_QUIT_TIMEOUT).await;
+                    // not before: the driver's end is what ends a browser that does not answer
+                    drop(driver);
+                });
+            }
+            // thirtyfour would block; the driver's own end takes the browser with it
+            Err(_) => drop(browser.leak()),
+        }
+    }
+}
+
+const DROPPED_QUIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+async fn quit(browser: WebDriver, limit: Duration) -> bool {
+    let ended = tokio::time::timeout(limit, browser.clone().quit()).await;
+    let ended = matches!(ended, Ok(Ok(())));
+    if !ended {
+        // so that its destructor does not block on the same silence
+        drop(browser.leak());
+    }
+    ended
+}
+
+fn capabilities(options: &BrowserOptions) -> WebDriverResult<ChromeCapabilities> {
+    let mut capabilities = DesiredCapabilities::chrome();
+    capabilities.set_binary(&options.browser.to_string_lossy())?;
+    for flag in FLAGS {
+        capabilities.add_arg(flag)?;
+    }
+    if !options.browser.ends_with("chromium-headless-shell") {
+        capabilities.add_arg("--headless=new")?;
+    }
+    if is_root() {
+        // the browser refuses to start otherwise
+        capabilities.add_arg("--no-sandbox")?;
+    }
+    // a tracker that hangs must not hold up a form that is there
+    capabilities.set_page_load_strategy(PageLoadStrategy::Eager)?;
+    Ok(capabilities)
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+fn first_line(error: &thirtyfour::error::WebDriverError) -> String {
+    let text = error.to_string();
+    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    line.chars().take(REASON_LENGTH_MAX).collect()
+}

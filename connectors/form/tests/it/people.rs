@@ -1,0 +1,109 @@
+//! One browser serves many people; none may meet another, nor appear in a log.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use crate::site::{Reply, Site, html, page, thanks};
+use crate::{RUNTIME, browsers_in, confirmation, folder, recipe, try_form};
+
+const ONE_PAGE: &str = r##"
+    url = "BASE/"
+    success = { selector = "h1" }
+    [[steps]]
+    name = "product"
+    submit = ["button"]
+    fields = [{ selectors = ["[name=owner]"], value = "ada@example.org" }]
+"##;
+
+// The page sends along all that it finds of an earlier visitor, then leaves its own traces.
+const CURIOUS: &str = r#"<form method=post><input name=owner><input type=hidden name=found><button>Send</button></form><script>
+    document.querySelector('[name=found]').value =
+        [document.cookie, localStorage.getItem('who'), sessionStorage.getItem('who'), window.name, history.length].join('|');
+    localStorage.setItem('who', 'ada'); sessionStorage.setItem('who', 'ada'); window.name = 'ada'; document.cookie = 'js=ada';
+</script>"#;
+
+#[test]
+fn two_people_after_one_another_share_nothing_in_one_session() {
+    let browsers = {
+        let _on_runtime = RUNTIME.enter();
+        browsers_in(folder("people"), |options| options.sessions_max = 1)
+    };
+    let site = Site::new(|request| match request.method.as_str() {
+        "POST" => thanks(),
+        _ => Reply::SetCookie("sid=ada; Max-Age=3600; HttpOnly", html(CURIOUS)),
+    });
+    for _ in 0..3 {
+        let report = RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new()));
+        confirmation(&report);
+    }
+    let found: Vec<String> = site.posted();
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|body| body == &found[0]), "{found:?}");
+    assert!(!found[0].contains("%7Cada") && !found[0].contains("js%3Dada"), "{found:?}");
+    let first_calls = site.seen().into_iter().filter(|request| request.method == "GET");
+    assert!(first_calls.into_iter().all(|request| request.cookies.is_empty()));
+    RUNTIME.block_on(browsers.shutdown());
+}
+
+#[test]
+fn what_a_page_of_another_origin_stored_is_gone_too() {
+    let browsers = {
+        let _on_runtime = RUNTIME.enter();
+        browsers_in(folder("origins"), |options| options.sessions_max = 1)
+    };
+    let site = Site::new(|request| match request.method.as_str() {
+        "POST" => page("<h1>ok</h1>"),
+        _ => page(CURIOUS),
+    });
+    let other = site.base.replace("127.0.0.1", "localhost");
+    let from = Site::new(move |_| page(&format!("<script>location.replace('{other}/')</script>")));
+    for _ in 0..2 {
+        confirmation(&RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &from.base), Vec::new())));
+    }
+    let found = site.posted();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0], found[1]);
+    // else the browser might send a form again by itself; see `alone_on_its_connection`
+    assert!(site.seen().iter().all(|request| request.connection == "close"));
+    RUNTIME.block_on(browsers.shutdown());
+}
+
+#[test]
+fn automation_is_not_hidden() {
+    let site = Site::one_page(
+        "<form method=post><input name=owner><input type=hidden name=robot><button>Send</button></form><script>document.querySelector('[name=robot]').value=navigator.webdriver</script>",
+        thanks,
+    );
+    confirmation(&try_form(ONE_PAGE, &site.base));
+    assert!(site.posted()[0].ends_with("robot=true"));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn no_log_level_shows_what_is_filled_in() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    let site = Site::one_page("<form method=post><input name=owner><button>Send</button></form>", thanks);
+    tracing::subscriber::with_default(subscriber.finish(), || {
+        tracing::info!("the log listens");
+        confirmation(&try_form(ONE_PAGE, &site.base));
+    });
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("the log listens"));
+    assert!(!text.contains("ada@example.org"), "{text}");
+}

@@ -1,0 +1,349 @@
+//! The letters' words: three letters, each as text and as HTML, from templates that escape every value.
+
+use jiff::civil::Date;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+use url::Url;
+
+/// Steps one rendering may take; an ordinary letter takes some hundreds.
+const RENDER_FUEL: u64 = 200_000;
+/// Longest product name in a subject, in characters.
+const SUBJECT_PRODUCT_CHARS_MAX: usize = 80;
+
+const SOURCES: [(&str, &str); 8] = [
+    ("macros.html.j2", include_str!("../templates/macros.html.j2")),
+    ("base.html.j2", include_str!("../templates/base.html.j2")),
+    ("packet.html.j2", include_str!("../templates/packet.html.j2")),
+    ("packet.txt.j2", include_str!("../templates/packet.txt.j2")),
+    ("success.html.j2", include_str!("../templates/success.html.j2")),
+    ("success.txt.j2", include_str!("../templates/success.txt.j2")),
+    ("correction.html.j2", include_str!("../templates/correction.html.j2")),
+    ("correction.txt.j2", include_str!("../templates/correction.txt.j2")),
+];
+
+/// A letter's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// Subject: names the product and the reference, never the person.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// HTML.
+    pub html: String,
+}
+
+/// The last step is the owner's; the letter says that the packet is attached.
+#[derive(Clone, Debug, Serialize)]
+pub struct PacketLetter {
+    /// Whom the letter greets.
+    pub owner_name: String,
+    /// Brand and model.
+    pub product: String,
+    /// The maker's name.
+    pub maker: String,
+    /// Short reference.
+    pub reference: String,
+    /// Why it ended here, in one human sentence.
+    pub reason: String,
+    /// The guide, one step an entry.
+    pub steps: Vec<String>,
+    /// The maker's form.
+    pub link: Option<String>,
+    /// Last day on which the registration counts; the letter then says that a calendar entry is attached.
+    pub register_by: Option<Date>,
+    /// Page on which the owner says that it is done (a button there, because mail scanners follow links).
+    pub done_link: Option<String>,
+    /// How else to say that it is done.
+    pub done_hint: String,
+}
+
+/// The product is registered.
+#[derive(Clone, Debug, Serialize)]
+pub struct SuccessLetter {
+    /// Whom the letter greets.
+    pub owner_name: String,
+    /// Brand and model.
+    pub product: String,
+    /// The maker's name.
+    pub maker: String,
+    /// Short reference.
+    pub reference: String,
+    /// How, in words that follow "registered": `directly with the maker's system`.
+    pub method: String,
+    /// The maker's confirmation code.
+    pub confirmation: Option<String>,
+    /// Last day of the warranty, when the maker told it.
+    pub warranty_until: Option<Date>,
+}
+
+/// The maker refused the data.
+#[derive(Clone, Debug, Serialize)]
+pub struct CorrectionLetter {
+    /// Whom the letter greets.
+    pub owner_name: String,
+    /// Brand and model.
+    pub product: String,
+    /// The maker's name.
+    pub maker: String,
+    /// Short reference.
+    pub reference: String,
+    /// What was refused.
+    pub problems: Vec<Problem>,
+    /// Page on which to mend it.
+    pub mend_link: Option<String>,
+    /// How to mend it.
+    pub mend_hint: String,
+}
+
+/// One refused field.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    /// Field in words.
+    pub field: String,
+    /// What the maker said.
+    pub message: String,
+    /// What was entered.
+    pub entered: Option<String>,
+}
+
+/// Why a letter could not be written; without the data, which the template engine's own errors quote.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A link that is not http or https.
+    #[error("{field} is not an http or https address")]
+    BadLink {
+        /// Which field.
+        field: &'static str,
+    },
+    /// The template itself is wrong, or the data make it too long.
+    #[error("writing the letter from {template} failed at line {line}")]
+    Template {
+        /// Its file.
+        template: &'static str,
+        /// Line, 0 when unknown.
+        line: usize,
+    },
+}
+
+/// All templates, parsed once.
+pub struct Templates {
+    environment: Environment<'static>,
+}
+
+impl Templates {
+    /// Parses the templates that are compiled in.
+    pub fn new() -> Result<Templates, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_syntax(
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .build()
+                .map_err(|error| failed("base.html.j2", &error))?,
+        );
+        environment.set_fuel(Some(RENDER_FUEL));
+        environment.add_filter("in_words", |date: &str| in_words(date));
+        for (name, source) in SOURCES {
+            environment.add_template(name, source).map_err(|error| failed(name, &error))?;
+        }
+        Ok(Templates { environment })
+    }
+
+    /// The letter that comes with a packet.
+    pub fn render_packet(&self, letter: &PacketLetter) -> Result<Rendered, TemplateError> {
+        check_link("link", letter.link.as_deref())?;
+        check_link("done_link", letter.done_link.as_deref())?;
+        let subject = subject(&letter.product, "one step is left for you", &letter.reference);
+        self.render(subject, "packet.txt.j2", "packet.html.j2", letter)
+    }
+
+    /// The letter that says that all is done.
+    pub fn render_success(&self, letter: &SuccessLetter) -> Result<Rendered, TemplateError> {
+        let subject = subject(&letter.product, "registered", &letter.reference);
+        self.render(subject, "success.txt.j2", "success.html.j2", letter)
+    }
+
+    /// The letter that asks to mend what the maker refused.
+    pub fn render_correction(&self, letter: &CorrectionLetter) -> Result<Rendered, TemplateError> {
+        check_link("mend_link", letter.mend_link.as_deref())?;
+        let subject = subject(&letter.product, "please check your data", &letter.reference);
+        self.render(subject, "correction.txt.j2", "correction.html.j2", letter)
+    }
+
+    fn render<L: Serialize>(
+        &self,
+        subject: String,
+        text: &'static str,
+        html: &'static str,
+        letter: &L,
+    ) -> Result<Rendered, TemplateError> {
+        let written = |name: &'static str| {
+            let template = self.environment.get_template(name);
+            template.and_then(|template| template.render(Serde(letter))).map_err(|error| failed(name, &error))
+        };
+        Ok(Rendered { subject, text: written(text)?, html: written(html)? })
+    }
+}
+
+fn failed(template: &'static str, error: &minijinja::Error) -> TemplateError {
+    TemplateError::Template { template, line: error.line().unwrap_or_default() }
+}
+
+fn check_link(field: &'static str, link: Option<&str>) -> Result<(), TemplateError> {
+    let is_http = |url: Url| matches!(url.scheme(), "http" | "https");
+    let good = link.is_none_or(|link| Url::parse(link).is_ok_and(is_http));
+    if good { Ok(()) } else { Err(TemplateError::BadLink { field }) }
+}
+
+/// One line whatever the product is called: control characters would be refused by the mailer, a long name would push out the news.
+fn subject(product: &str, news: &str, reference: &str) -> String {
+    let mut name: String = product.chars().take(SUBJECT_PRODUCT_CHARS_MAX).collect();
+    if name.len() < product.len() {
+        name.push('…');
+    }
+    let name = name.replace(char::is_control, " ");
+    format!("{name}: {news} ({reference})")
+}
+
+fn in_words(date: &str) -> String {
+    date.parse::<Date>().map_or_else(|_| date.to_owned(), |date| date.strftime("%-d %B %Y").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+    use super::*;
+
+    const HOSTILE: &str = r#"<script>alert("1")</script>{{ 7*7 }}' onload='x"#;
+
+    fn packet() -> PacketLetter {
+        PacketLetter {
+            owner_name: "Zoë Müller".to_owned(),
+            product: "Veloce Strada 3 Disc".to_owned(),
+            maker: "Veloce Bikes".to_owned(),
+            reference: "RF-7K4M-2Q9T".to_owned(),
+            reason: "The form asks for a human.".to_owned(),
+            steps: vec!["Open the form.".to_owned(), "Copy the entries.".to_owned()],
+            link: Some("https://veloce.example/register?a=1&b=2".to_owned()),
+            register_by: Some(jiff::civil::date(2027, 1, 13)),
+            done_link: Some("https://regflow.example/done/abc".to_owned()),
+            done_hint: "Press the button, or phone us.".to_owned(),
+        }
+    }
+
+    fn success() -> SuccessLetter {
+        SuccessLetter {
+            owner_name: "Zoë Müller".to_owned(),
+            product: "Norrland Frost 300".to_owned(),
+            maker: "Norrland Appliances".to_owned(),
+            reference: "RF-1".to_owned(),
+            method: "directly with the maker's system".to_owned(),
+            confirmation: Some("NR-204417".to_owned()),
+            warranty_until: Some(jiff::civil::date(2031, 11, 14)),
+        }
+    }
+
+    fn correction() -> CorrectionLetter {
+        CorrectionLetter {
+            owner_name: String::new(),
+            product: "Norrland Frost 300".to_owned(),
+            maker: "Norrland Appliances".to_owned(),
+            reference: "RF-2".to_owned(),
+            problems: vec![Problem {
+                field: "Serial number".to_owned(),
+                message: "It has two letters and eight digits.".to_owned(),
+                entered: Some("N0123".to_owned()),
+            }],
+            mend_link: Some("https://regflow.example/mend/abc".to_owned()),
+            mend_hint: "The serial number is on the label inside the door.".to_owned(),
+        }
+    }
+
+    fn all() -> [Rendered; 3] {
+        let templates = Templates::new().unwrap();
+        [
+            templates.render_packet(&packet()).unwrap(),
+            templates.render_success(&success()).unwrap(),
+            templates.render_correction(&correction()).unwrap(),
+        ]
+    }
+
+    #[test]
+    fn a_packet_letter_says_what_to_do_until_when_and_where() {
+        let [letter, ..] = all();
+        assert_eq!(letter.subject, "Veloce Strada 3 Disc: one step is left for you (RF-7K4M-2Q9T)");
+        for words in ["Zoë Müller", "13 January 2027", "Open the form.", "Press the button", "RF-7K4M-2Q9T"] {
+            assert!(letter.text.contains(words) && letter.html.contains(words), "{words}");
+        }
+        assert!(letter.text.contains("\nhttps://veloce.example/register?a=1&b=2\n"));
+        assert!(letter.html.contains("a=1&amp;b=2\""));
+    }
+
+    #[test]
+    fn a_success_letter_tells_the_confirmation_and_the_warranty() {
+        let [_, letter, _] = all();
+        for words in ["NR-204417", "14 November 2031", "directly with the maker"] {
+            assert!(letter.text.contains(words) && letter.html.contains(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_correction_letter_names_each_refused_field() {
+        let [_, _, letter] = all();
+        for words in ["Serial number", "two letters and eight digits", "N0123", "inside the door"] {
+            assert!(letter.text.contains(words) && letter.html.contains(words), "{words}");
+        }
+        assert!(letter.text.starts_with("Hello,\n"), "no name, no gap: {}", letter.text);
+    }
+
+    #[test]
+    fn hostile_values_are_escaped_in_html_and_literal_in_text() {
+        let templates = Templates::new().unwrap();
+        let hostile = || HOSTILE.to_owned();
+        let letter = PacketLetter {
+            owner_name: hostile(),
+            product: hostile(),
+            maker: hostile(),
+            reference: hostile(),
+            reason: hostile(),
+            steps: vec![hostile()],
+            done_hint: hostile(),
+            link: Some("https://a.example/\"onclick=\"x".to_owned()),
+            ..packet()
+        };
+        let rendered = templates.render_packet(&letter).unwrap();
+        assert!(!rendered.html.contains("<script") && !rendered.html.contains("onload='"));
+        assert!(!rendered.html.contains("\"onclick"));
+        assert!(rendered.html.contains("{{ 7*7 }}") && rendered.text.contains(HOSTILE));
+    }
+
+    #[test]
+    fn subjects_are_one_short_line_without_the_owner() {
+        let mut letter = packet();
+        letter.product = format!("Veloce\r\nBcc: x@y.example {}", "very ".repeat(100));
+        let subject = Templates::new().unwrap().render_packet(&letter).unwrap().subject;
+        assert!(subject.chars().count() < 150 && !subject.contains(char::is_control));
+        assert!(all().iter().all(|letter| !letter.subject.contains("Müller")));
+    }
+
+    #[test]
+    fn links_must_be_http() {
+        let templates = Templates::new().unwrap();
+        let letter = PacketLetter { done_link: Some("javascript:alert(1)".to_owned()), ..packet() };
+        assert_eq!(templates.render_packet(&letter), Err(TemplateError::BadLink { field: "done_link" }));
+    }
+
+    #[test]
+    fn letters_without_their_optional_parts_are_whole() {
+        let templates = Templates::new().unwrap();
+        let bare = PacketLetter { link: None, register_by: None, done_link: None, steps: Vec::new(), ..packet() };
+        let rendered = templates.render_packet(&bare).unwrap();
+        assert!(!rendered.text.contains("Register by") && !rendered.html.contains("href"));
+        assert!(!rendered.text.contains("\n\n\n"), "{}", rendered.text);
+        let bare = SuccessLetter { confirmation: None, warranty_until: None, ..success() };
+        assert!(!templates.render_success(&bare).unwrap().text.contains("Confirmation"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Fonts: the embedded ones (Latin, Greek, Cyrillic, Hebrew, Arabic), then those of an operator's folder for the rest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use typst::foundations::Bytes;
+use typst::text::Font;
+use typst_kit::fonts::FontStore;
+
+use crate::PacketError;
+
+/// Most font files read from the folder.
+pub const FONT_FILES_MAX: usize = 200;
+/// Largest font file; the biggest CJK collections have some 20 MB a file, a few 100 MB.
+pub const FONT_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// Loads all fonts once; the folder is not looked at again.
+pub(crate) fn load(folder: Option<&Path>) -> Result<FontStore, PacketError> {
+    let mut store = FontStore::new();
+    store.extend(typst_kit::fonts::embedded());
+    for path in folder.map_or_else(|| Ok(Vec::new()), font_files)? {
+        push_file(&mut store, &path)?;
+    }
+    Ok(store)
+}
+
+/// Sorted, so that the same folder gives the same fallbacks and the same bytes.
+fn font_files(folder: &Path) -> Result<Vec<PathBuf>, PacketError> {
+    let failed = |source| PacketError::Fonts { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if is_font(&path) {
+            files.push(path);
+        }
+        if files.len() > FONT_FILES_MAX {
+            return Err(PacketError::BadFont { path: folder.to_owned(), problem: "more font files than the bound" });
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn is_font(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    ["ttf", "otf", "ttc", "otc"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+fn push_file(store: &mut FontStore, path: &Path) -> Result<(), PacketError> {
+    let failed = |source| PacketError::Fonts { path: path.to_owned(), source };
+    let bad = |problem| PacketError::BadFont { path: path.to_owned(), problem };
+    if fs::metadata(path).map_err(failed)?.len() > FONT_BYTES_MAX {
+        return Err(bad("larger than the bound"));
+    }
+    let bytes = Bytes::new(fs::read(path).map_err(failed)?);
+    let mut count = 0;
+    for font in Font::iter(bytes) {
+        let info = font.info().clone();
+        store.push((font, info));
+        count += 1;
+    }
+    if count == 0 { Err(bad("not a font")) } else { Ok(()) }
+}

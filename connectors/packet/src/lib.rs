@@ -1,0 +1,74 @@
+//! The packet that an owner finishes by hand, as a PDF: data in as values, bytes out, no clock, no file system after the start.
+
+mod check;
+mod data;
+mod fonts;
+mod frames;
+mod link;
+mod render;
+mod view;
+mod world;
+
+pub use check::{ADDRESS_LINES_MAX, FIELDS_MAX, NOTES_MAX, STEPS_MAX, TEXT_CHARS_MAX, TEXT_CHARS_TOTAL_MAX};
+pub use data::{PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
+pub use fonts::{FONT_BYTES_MAX, FONT_FILES_MAX};
+pub use render::{Packet, PacketRenderer};
+
+/// Why no packet could be made; no text of it holds personal data.
+#[derive(Debug, thiserror::Error)]
+pub enum PacketError {
+    /// A text is longer than a form or a page has use for.
+    #[error("{field} is longer than {max_chars} characters")]
+    TooLong {
+        /// Where in the data, for example `owner.name` or `fields[2].value`.
+        field: String,
+        /// The bound that was passed.
+        max_chars: usize,
+    },
+    /// A list has more entries than a packet of a few pages can show.
+    #[error("{field} has more than {max} entries")]
+    TooMany {
+        /// Which list.
+        field: &'static str,
+        /// The bound that was passed.
+        max: usize,
+    },
+    /// Control characters, direction overrides or non-characters, which could make the page say what the data do not.
+    #[error("{field} holds a control character or a direction override")]
+    BadText {
+        /// Where in the data.
+        field: String,
+    },
+    /// Not an absolute http or https address without credentials.
+    #[error("link is not a plain http or https address")]
+    BadLink,
+    /// The configured fonts folder could not be read.
+    #[error("reading the fonts folder {path:?}")]
+    Fonts {
+        /// The folder or the file in it.
+        path: std::path::PathBuf,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A font file is unreadable, too big, or there are too many.
+    #[error("loading the font {path:?}: {problem}")]
+    BadFont {
+        /// The file (or the folder, when there are too many in it).
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The data could not be written down for the template.
+    #[error("encoding the packet's data")]
+    Encode(#[source] serde_json::Error),
+    /// The template failed; the compiler's own words may quote data, so only the place is told.
+    #[error("laying out the packet: the template failed at line {line}")]
+    Layout {
+        /// Line of the template, 0 when unknown.
+        line: usize,
+    },
+    /// The laid-out packet could not be written as a PDF.
+    #[error("writing the packet as a PDF")]
+    Export,
+}

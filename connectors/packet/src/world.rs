@@ -1,0 +1,85 @@
+//! The compiler's whole world: one template, one data file, one picture, fonts in memory. No disk, no network, no clock.
+
+use std::sync::LazyLock;
+
+use typst::diag::{FileError, FileResult};
+use typst::foundations::{Bytes, Datetime, Duration};
+use typst::syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot};
+use typst::text::{Font, FontBook};
+use typst::utils::LazyHash;
+use typst::{Library, LibraryExt, World};
+use typst_kit::fonts::FontStore;
+
+use crate::PacketError;
+
+const TEMPLATE: &str = include_str!("../templates/packet.typ");
+/// File ids are interned for ever, so these are made once.
+static DATA_FILE: LazyLock<Option<FileId>> = LazyLock::new(|| file_id("/data.json"));
+static QR_FILE: LazyLock<Option<FileId>> = LazyLock::new(|| file_id("/qr.svg"));
+
+fn file_id(path: &str) -> Option<FileId> {
+    let path = VirtualPath::new(path).ok()?;
+    Some(RootedPath::new(VirtualRoot::Project, path).intern())
+}
+
+/// What all packets share.
+pub(crate) struct Shared {
+    library: LazyHash<Library>,
+    fonts: FontStore,
+    template: Source,
+}
+
+impl Shared {
+    pub(crate) fn new(fonts: FontStore) -> Result<Self, PacketError> {
+        let main = file_id("/packet.typ").ok_or(PacketError::Layout { line: 0 })?;
+        let template = Source::new(main, TEMPLATE.to_owned());
+        Ok(Shared { library: LazyHash::new(Library::default()), fonts, template })
+    }
+
+    /// One-based line of the template where `range` begins.
+    pub(crate) fn line_of(&self, range: Option<std::ops::Range<usize>>) -> usize {
+        let line = range.and_then(|range| self.template.lines().byte_to_line(range.start));
+        line.map_or(0, |line| line + 1)
+    }
+}
+
+/// The world of one packet.
+pub(crate) struct PacketWorld<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) data_json: Bytes,
+    pub(crate) qr_svg: Option<Bytes>,
+}
+
+impl World for PacketWorld<'_> {
+    fn library(&self) -> &LazyHash<Library> {
+        &self.shared.library
+    }
+
+    fn book(&self) -> &LazyHash<FontBook> {
+        self.shared.fonts.book()
+    }
+
+    fn main(&self) -> FileId {
+        self.shared.template.id()
+    }
+
+    fn source(&self, id: FileId) -> FileResult<Source> {
+        if id == self.main() { Ok(self.shared.template.clone()) } else { Err(FileError::AccessDenied) }
+    }
+
+    fn file(&self, id: FileId) -> FileResult<Bytes> {
+        let known = |file: &Option<FileId>| *file == Some(id);
+        let qr_svg = self.qr_svg.clone().filter(|_| known(&QR_FILE));
+        let data_json = known(&DATA_FILE).then(|| self.data_json.clone());
+        data_json.or(qr_svg).ok_or(FileError::AccessDenied)
+    }
+
+    fn font(&self, index: usize) -> Option<Font> {
+        self.shared.fonts.font(index)
+    }
+
+    /// A packet tells its day as data: the same data must give the same bytes tomorrow.
+    fn today(&self, _offset: Option<Duration>) -> Option<Datetime> {
+        None
+    }
+}

@@ -1,0 +1,162 @@
+//! Expressions of catalog files, compiled once: a plain path is read directly, anything else by the template engine.
+
+use std::sync::LazyLock;
+
+use minijinja::value::Value;
+use minijinja::{Environment, UndefinedBehavior};
+
+use crate::filters;
+
+/// What one expression may burn: instructions and the data that it makes. The longest of the catalog needs under a hundred.
+const FUEL: u64 = 20_000;
+
+static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut engine = Environment::new();
+    engine.set_fuel(Some(FUEL));
+    engine.set_undefined_behavior(UndefinedBehavior::Chainable);
+    engine.add_filter("first_name", |name: Value| filters::first_name(&name));
+    engine.add_filter("last_name", |name: Value| filters::last_name(&name));
+    engine.add_filter("digits", |text: Value| filters::digits(&text));
+    engine.add_filter("date", |day: Value, format: String| filters::date(&day, &format));
+    engine
+});
+
+/// Why an expression gave nothing. Its text holds the expression and the engine's short reason, never a value of the person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("evaluating `{expression}`: {reason}")]
+pub struct TemplateError {
+    /// The expression as the catalog file has it.
+    pub expression: String,
+    /// What the engine said.
+    pub reason: String,
+}
+
+/// What an expression can see.
+pub(crate) trait Names {
+    /// The value at a dotted path; undefined when there is none.
+    fn get(&self, path: &str) -> Value;
+    /// All of it, for what is more than a path.
+    fn root(&self) -> Value;
+}
+
+/// A compiled expression.
+#[derive(Debug)]
+pub(crate) struct Expression {
+    source: String,
+    program: Program,
+}
+
+#[derive(Debug)]
+enum Program {
+    /// Most leaves of a body are just a field: no engine, no context.
+    Path,
+    Engine(minijinja::Expression<'static, 'static>),
+}
+
+impl Expression {
+    /// Compiles; the text of a failure fits after "the expression".
+    pub(crate) fn compile(source: &str) -> Result<Self, String> {
+        let source = source.trim().to_owned();
+        let program = if is_path(&source) {
+            Program::Path
+        } else {
+            let compiled = ENGINE.compile_expression_owned(source.clone());
+            Program::Engine(compiled.map_err(|error| format!("`{source}` cannot be read: {error}"))?)
+        };
+        Ok(Self { source, program })
+    }
+
+    /// The names that it reads, dotted.
+    pub(crate) fn variables(&self) -> Vec<String> {
+        match &self.program {
+            Program::Path => vec![self.source.clone()],
+            Program::Engine(expression) => {
+                let mut names: Vec<String> = expression.undeclared_variables(true).into_iter().collect();
+                names.sort();
+                names
+            }
+        }
+    }
+
+    pub(crate) fn eval(&self, names: &dyn Names) -> Result<Value, TemplateError> {
+        match &self.program {
+            Program::Path => Ok(names.get(&self.source)),
+            // `{}` only: the long form of the engine's errors prints the context, and with it the person's data
+            Program::Engine(expression) => {
+                expression.eval(names.root()).map_err(|error| self.error(&error.to_string()))
+            }
+        }
+    }
+
+    /// Why it could never be evaluated, whatever the data: a filter, test or function that does not exist.
+    pub(crate) fn unknown_word(&self) -> Option<String> {
+        use minijinja::ErrorKind::{UnknownFilter, UnknownFunction, UnknownTest};
+        let Program::Engine(expression) = &self.program else { return None };
+        let error = expression.eval(Value::from_pairs([("status", Value::from(0))])).err()?;
+        let kind = error.kind();
+        (kind == UnknownFilter || kind == UnknownFunction || kind == UnknownTest)
+            .then(|| format!("`{}` cannot work: {error}", self.source))
+    }
+
+    pub(crate) fn error(&self, reason: &str) -> TemplateError {
+        TemplateError { expression: self.source.clone(), reason: reason.to_owned() }
+    }
+}
+
+fn is_path(source: &str) -> bool {
+    let word = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let literal = matches!(source, "true" | "false" | "none" | "True" | "False" | "None");
+    !literal && source.split('.').all(word)
+}
+
+/// Whether there is nothing to send: an absent field leaves no trace in a body.
+pub(crate) fn is_absent(value: &Value) -> bool {
+    value.is_undefined() || value.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct One;
+
+    impl Names for One {
+        fn get(&self, path: &str) -> Value {
+            if path == "owner.name" { Value::from("Ada Lovelace") } else { Value::UNDEFINED }
+        }
+        fn root(&self) -> Value {
+            Value::from_pairs([("owner", Value::from_pairs([("name", Value::from("Ada Lovelace"))]))])
+        }
+    }
+
+    fn eval(source: &str) -> Result<Value, TemplateError> {
+        Expression::compile(source).unwrap_or_else(|text| panic!("{text}")).eval(&One)
+    }
+
+    #[test]
+    fn a_path_and_a_filter_give_the_same_field() {
+        assert_eq!(eval("owner.name"), Ok(Value::from("Ada Lovelace")));
+        assert_eq!(eval("owner.name | last_name"), Ok(Value::from("Lovelace")));
+        assert_eq!(eval("true"), Ok(Value::from(true)));
+    }
+
+    #[test]
+    fn an_endless_expression_runs_out_of_fuel() {
+        assert!(eval("range(9000) | map('string') | join | length").is_err());
+    }
+
+    #[test]
+    fn an_error_does_not_hold_the_value() {
+        let text = eval("owner.name | date('%d')").map_err(|error| error.to_string());
+        assert!(text.as_ref().is_err_and(|text| text.contains("no date") && !text.contains("Ada")), "{text:?}");
+    }
+
+    #[test]
+    fn a_filter_that_does_not_exist_is_found_without_data() {
+        let expression = Expression::compile("body.code | shout").unwrap_or_else(|text| panic!("{text}"));
+        assert!(expression.unknown_word().is_some_and(|text| text.contains("shout")));
+    }
+}

@@ -1,0 +1,31 @@
+//! The form section of a connector: a recipe of the form crate whose templates are ours.
+
+use events::Details;
+
+use crate::compile_api::SANDBOX;
+use crate::connector::Connector;
+use crate::expression::TemplateError;
+use crate::sent::Sent;
+use crate::template::Template;
+
+/// The recipe of a connector's form with these details in it. At a few forms a second its templates need no compiling ahead;
+/// that they compile was checked when the file was loaded.
+pub(crate) fn render(connector: &Connector, details: &Details) -> Result<form::Recipe, TemplateError> {
+    let Some(recipe) = &connector.plan().form else { return Err(unusable("the connector has no form")) };
+    let sent = Sent::new(details, &connector.plan().declared, "");
+    let mut fill = |text: &str| {
+        let template = Template::compile(text)
+            .map_err(|problem| TemplateError { expression: text.to_owned(), reason: problem })?;
+        let filled = template.text(&sent)?;
+        // a value of the person never becomes an address of the sandbox: only the file's own text is one
+        if !text.starts_with(SANDBOX) {
+            return Ok(filled);
+        }
+        connector.resolve(&filled).ok_or_else(|| unusable("the maker is in the sandbox, and there is none"))
+    };
+    recipe.render(&mut fill)
+}
+
+fn unusable(reason: &str) -> TemplateError {
+    TemplateError { expression: "form".to_owned(), reason: reason.to_owned() }
+}

@@ -1,0 +1,68 @@
+//! A catalog file after all checks: everything compiled, nothing left to parse at the time of a call.
+
+use std::time::Duration;
+
+use events::retry::RetryPolicy;
+use events::words::Method;
+use reqwest::header::HeaderName;
+
+use crate::answer::AnswerRules;
+use crate::body::Body;
+use crate::expression::Expression;
+use crate::file::{AuthFile, Network};
+use crate::manual::Manual;
+use crate::sent::Declared;
+use crate::serial::SerialRule;
+use crate::template::Template;
+
+/// One maker, compiled.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) brands: Vec<Brand>,
+    pub(crate) network: Network,
+    pub(crate) declared: Declared,
+    pub(crate) requires: Vec<String>,
+    pub(crate) register_by_days: Option<u32>,
+    pub(crate) ladder: Vec<Method>,
+    pub(crate) serial: Option<SerialRule>,
+    pub(crate) retry_api: RetryPolicy,
+    pub(crate) retry_form: RetryPolicy,
+    pub(crate) api: Option<Api>,
+    pub(crate) form: Option<form::Recipe>,
+    pub(crate) manual: Manual,
+}
+
+/// A brand, and where its file names it: two files that claim one brand are a mistake to be shown.
+#[derive(Debug)]
+pub(crate) struct Brand {
+    pub(crate) name: String,
+    pub(crate) keys: Vec<String>,
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+/// The API section, compiled.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) base_url: String,
+    pub(crate) path: Template,
+    pub(crate) method: reqwest::Method,
+    pub(crate) auth: AuthFile,
+    pub(crate) body: Body,
+    pub(crate) idempotency_header: Option<HeaderName>,
+    pub(crate) timeout: Duration,
+    pub(crate) repeatable: bool,
+    pub(crate) rules: AnswerRules,
+    pub(crate) lookup: Option<Lookup>,
+    pub(crate) health_path: Option<String>,
+}
+
+/// How to ask whether a product is registered already.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    pub(crate) path: Template,
+    pub(crate) confirmation: Expression,
+}

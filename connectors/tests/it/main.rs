@@ -1,0 +1,11 @@
+//! The catalog as it is shipped and as people break it, and the API method against makers played by a small server.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod api_answers;
+mod api_auth;
+mod api_broken;
+mod api_requests;
+mod catalog;
+mod makers;
+mod mistakes;
+mod support;

@@ -1,0 +1,214 @@
+//! Sealing of personal data: one key per person, itself wrapped by the master key. Nonces come in as arguments.
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::details::Details;
+use crate::id::{PersonKeyId, RegistrationId};
+
+/// Bytes of an XChaCha20 nonce; long enough to be drawn at random for each message.
+pub const NONCE_BYTES: usize = 24;
+/// First byte of everything sealed: the format's version.
+const SEAL_VERSION: u8 = 1;
+
+/// A random nonce, drawn by the caller.
+pub type Nonce = [u8; NONCE_BYTES];
+
+/// The key of one person. Wiped from memory when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct PersonKey([u8; 32]);
+
+/// The key that wraps all person keys. Wiped from memory when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct MasterKey([u8; 32]);
+
+/// A sealed text that cannot be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// Wrong key, or the bytes are not what was sealed.
+    #[error("cannot open sealed data: the key does not fit or the bytes were changed")]
+    DoesNotOpen,
+    /// Sealed by a newer program.
+    #[error("cannot open sealed data of format version {0}")]
+    UnknownVersion(u8),
+    /// Opened, but no details inside.
+    #[error("opened sealed data, but it does not hold details")]
+    NotDetails,
+    /// Too large to seal, or refused by the cipher.
+    #[error("cannot seal data")]
+    DoesNotSeal,
+}
+
+impl PersonKey {
+    /// A key of 32 random bytes, drawn by the caller.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Seals bytes that belong to registration `id`: version, nonce, ciphertext with tag.
+    ///
+    /// # Errors
+    /// [`SealError::DoesNotSeal`] when the cipher refuses (over 256 GiB).
+    pub fn seal_bytes(&self, id: RegistrationId, nonce: &Nonce, clear: &[u8]) -> Result<Vec<u8>, SealError> {
+        seal(&self.0, nonce, clear, id.0.as_bytes())
+    }
+
+    /// Opens what [`Self::seal_bytes`] made for the same registration.
+    ///
+    /// # Errors
+    /// [`SealError`] when the key or the registration is another, or the bytes were changed.
+    pub fn open_bytes(&self, id: RegistrationId, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        open(&self.0, sealed, id.0.as_bytes())
+    }
+
+    /// Seals details as postcard.
+    ///
+    /// # Errors
+    /// As [`Self::seal_bytes`].
+    pub fn seal(&self, id: RegistrationId, nonce: &Nonce, details: &Details) -> Result<Vec<u8>, SealError> {
+        let mut clear = postcard::to_stdvec(details).map_err(|_| SealError::DoesNotSeal)?;
+        let sealed = self.seal_bytes(id, nonce, &clear);
+        clear.zeroize();
+        sealed
+    }
+
+    /// Opens what [`Self::seal`] made.
+    ///
+    /// # Errors
+    /// As [`Self::open_bytes`]; [`SealError::NotDetails`] when something else was sealed.
+    pub fn open(&self, id: RegistrationId, sealed: &[u8]) -> Result<Details, SealError> {
+        let mut clear = self.open_bytes(id, sealed)?;
+        let details = postcard::from_bytes(&clear).map_err(|_| SealError::NotDetails);
+        clear.zeroize();
+        details
+    }
+}
+
+impl MasterKey {
+    /// A key of 32 random bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The key as hex digits for the file that keeps it.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// A key of 64 hex digits; white space around them is ignored.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        hex::decode(text.trim()).ok()?.try_into().ok().map(Self)
+    }
+
+    /// Wraps a person's key for storage under `id`.
+    ///
+    /// # Errors
+    /// [`SealError::DoesNotSeal`] when the cipher refuses.
+    pub fn wrap(&self, id: PersonKeyId, nonce: &Nonce, key: &PersonKey) -> Result<Vec<u8>, SealError> {
+        seal(&self.0, nonce, &key.0, id.0.as_bytes())
+    }
+
+    /// The person's key that was wrapped for `id`.
+    ///
+    /// # Errors
+    /// [`SealError::DoesNotOpen`] when it was wrapped by another master key or for another id.
+    pub fn unwrap(&self, id: PersonKeyId, wrapped: &[u8]) -> Result<PersonKey, SealError> {
+        let bytes = open(&self.0, wrapped, id.0.as_bytes())?;
+        bytes.try_into().map(PersonKey).map_err(|_| SealError::DoesNotOpen)
+    }
+
+    /// A pseudonym of an owner that cannot be guessed without the key: keyed BLAKE3 of tenant and e-mail address.
+    #[must_use]
+    pub fn pseudonym(&self, tenant: &str, email: &str) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_keyed(&blake3::derive_key("regflow 2026 owner pseudonym", &self.0));
+        hasher.update(tenant.as_bytes()).update(&[0]).update(email.trim().to_lowercase().as_bytes());
+        let mut pseudonym = [0; 16];
+        pseudonym.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        pseudonym
+    }
+}
+
+fn seal(key: &[u8; 32], nonce: &Nonce, clear: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+    let cipher = XChaCha20Poly1305::new(&(*key).into());
+    let text =
+        cipher.encrypt(&XNonce::from(*nonce), Payload { msg: clear, aad }).map_err(|_| SealError::DoesNotSeal)?;
+    let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + text.len());
+    sealed.push(SEAL_VERSION);
+    sealed.extend_from_slice(nonce);
+    sealed.extend_from_slice(&text);
+    Ok(sealed)
+}
+
+fn open(key: &[u8; 32], sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+    let (&version, rest) = sealed.split_first().ok_or(SealError::DoesNotOpen)?;
+    if version != SEAL_VERSION {
+        return Err(SealError::UnknownVersion(version));
+    }
+    let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::DoesNotOpen)?;
+    let cipher = XChaCha20Poly1305::new(&(*key).into());
+    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: text, aad }).map_err(|_| SealError::DoesNotOpen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const ID: RegistrationId = RegistrationId(Uuid::from_u128(7));
+    const OTHER: RegistrationId = RegistrationId(Uuid::from_u128(8));
+
+    fn details() -> Details {
+        let mut details = Details::default();
+        details.owner.name = "Grace Hopper".into();
+        details
+    }
+
+    #[test]
+    fn what_was_sealed_opens_again_only_for_its_registration_and_key() {
+        let key = PersonKey::new([1; 32]);
+        let sealed = key.seal(ID, &[9; NONCE_BYTES], &details()).expect("sealed");
+        assert_eq!(key.open(ID, &sealed), Ok(details()));
+        assert_eq!(key.open(OTHER, &sealed), Err(SealError::DoesNotOpen));
+        assert_eq!(PersonKey::new([2; 32]).open(ID, &sealed), Err(SealError::DoesNotOpen));
+    }
+
+    #[test]
+    fn any_changed_byte_is_found() {
+        let key = PersonKey::new([1; 32]);
+        let sealed = key.seal(ID, &[9; NONCE_BYTES], &details()).expect("sealed");
+        for place in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[place] ^= 1;
+            assert!(key.open(ID, &changed).is_err(), "byte {place}");
+        }
+        assert!(key.open(ID, &[]).is_err());
+    }
+
+    #[test]
+    fn sealed_bytes_do_not_show_the_name() {
+        let sealed = PersonKey::new([1; 32]).seal(ID, &[9; NONCE_BYTES], &details()).expect("sealed");
+        assert!(!sealed.windows(5).any(|window| window == b"Grace"));
+    }
+
+    #[test]
+    fn a_wrapped_key_unwraps_only_under_its_id_and_master() {
+        let (master, id) = (MasterKey::new([3; 32]), PersonKeyId(Uuid::from_u128(1)));
+        let wrapped = master.wrap(id, &[4; NONCE_BYTES], &PersonKey::new([5; 32])).expect("wrapped");
+        assert!(master.unwrap(id, &wrapped).is_ok_and(|key| key.0 == [5; 32]));
+        assert!(master.unwrap(PersonKeyId(Uuid::from_u128(2)), &wrapped).is_err());
+        assert!(MasterKey::new([6; 32]).unwrap(id, &wrapped).is_err());
+    }
+
+    #[test]
+    fn a_pseudonym_depends_on_key_tenant_and_address_but_not_on_case() {
+        let master = MasterKey::new([3; 32]);
+        assert_eq!(master.pseudonym("t", "Ada@Example.org"), master.pseudonym("t", "ada@example.org "));
+        assert_ne!(master.pseudonym("t", "ada@example.org"), master.pseudonym("u", "ada@example.org"));
+        assert_ne!(master.pseudonym("t", "a@b.c"), MasterKey::new([4; 32]).pseudonym("t", "a@b.c"));
+    }
+}

@@ -1,0 +1,322 @@
+//! One registration as its events tell it: `evolve` folds them, nothing else changes it.
+
+use bytes::Bytes;
+use jiff::civil::Date;
+
+use crate::event::Event;
+use crate::id::{PersonKeyId, RecordId, RegistrationId, Shard};
+use crate::outcome::{ErrorKind, FieldProblem, ObjectRef};
+use crate::record::{Link, Stored, TraceContext};
+use crate::time::Timestamp;
+use crate::words::{ManualReason, Method, Priority, Status};
+
+/// What the events so far add up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Its id.
+    pub id: RegistrationId,
+    /// Its shard.
+    pub shard: Shard,
+    /// Whose service it came through.
+    pub tenant: String,
+    /// The client's own id of the request.
+    pub request_id: Option<String>,
+    /// The connector.
+    pub connector: String,
+    /// Brand as the person wrote it.
+    pub brand: String,
+    /// Model.
+    pub model: String,
+    /// Day of purchase.
+    pub purchased_on: Option<Date>,
+    /// Class in the queue.
+    pub priority: Priority,
+    /// Pseudonym of the owner.
+    pub owner_ref: [u8; 16],
+    /// The key of the details.
+    pub person_key: PersonKeyId,
+    /// The sealed details; shared, because handlers carry them along.
+    pub sealed: Bytes,
+    /// The proof of purchase.
+    pub proof: Option<ObjectRef>,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// When the last record was written.
+    pub updated_at: Timestamp,
+    /// The number of the last attempt; 0 before the first.
+    pub attempts: u32,
+    /// Tries of the present method in a row.
+    pub tries: u32,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The last record: what the next one is fenced by and chained to.
+    pub last: Link,
+    /// The id of that record: the cause of the next one.
+    pub last_record: RecordId,
+    /// The trace that it was submitted in.
+    pub trace: Option<TraceContext>,
+}
+
+/// Where a registration stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing done since it was submitted, mended or asked for again.
+    Fresh {
+        /// The rung to begin at; the first when absent.
+        from: Option<Method>,
+    },
+    /// An attempt is under way (or was, when we crashed).
+    Attempting {
+        /// How.
+        method: Method,
+    },
+    /// The method will be tried again.
+    Backoff {
+        /// Which.
+        method: Method,
+        /// Not before this.
+        until: Timestamp,
+        /// What the last try died of.
+        after: ErrorKind,
+    },
+    /// The method is given up; the next rung's turn.
+    MethodFailed {
+        /// Which.
+        method: Method,
+        /// What it died of.
+        kind: ErrorKind,
+    },
+    /// Nobody knows whether the maker accepted it.
+    Unknown {
+        /// The attempt in question.
+        attempt: u32,
+    },
+    /// The packet must be made and sent.
+    PacketDue {
+        /// Why it is needed.
+        reason: ManualReason,
+        /// Not before this (after a failure to send).
+        not_before: Option<Timestamp>,
+        /// Failures to send so far.
+        failures: u32,
+    },
+    /// The packet could not be sent; a person must look.
+    PacketStuck {
+        /// Why it is needed.
+        reason: ManualReason,
+    },
+    /// The owner has the packet.
+    PacketSent {
+        /// Why it was needed.
+        reason: ManualReason,
+    },
+    /// The maker refused the data.
+    NeedsCorrection {
+        /// What of it.
+        fields: Vec<FieldProblem>,
+    },
+    /// Registered.
+    Succeeded {
+        /// How.
+        method: Method,
+        /// The maker's code.
+        confirmation: Option<String>,
+    },
+    /// Finished by the owner.
+    Completed {
+        /// The maker's code, if told.
+        confirmation: Option<String>,
+    },
+    /// Withdrawn.
+    Cancelled,
+}
+
+/// A history that no rule of ours can have written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// The first event is not Submitted.
+    #[error("the history does not begin with `submitted`")]
+    NotSubmitted,
+    /// Submitted comes again.
+    #[error("`submitted` comes a second time at sequence {0}")]
+    SubmittedTwice(u64),
+    /// The record does not name its predecessor.
+    #[error("the record at sequence {sequence} does not follow the one before it")]
+    ChainBroken {
+        /// Where.
+        sequence: u64,
+    },
+}
+
+impl Stage {
+    /// The word of this stage on the wire.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Fresh { .. } => Status::Pending,
+            Self::Attempting { .. } | Self::MethodFailed { .. } => Status::Processing,
+            Self::Backoff { .. } => Status::Waiting,
+            Self::Unknown { .. } => Status::OutcomeUnknown,
+            Self::PacketDue { .. } | Self::PacketStuck { .. } | Self::PacketSent { .. } => Status::ManualRequired,
+            Self::NeedsCorrection { .. } => Status::NeedsCorrection,
+            Self::Succeeded { .. } => Status::Success,
+            Self::Completed { .. } => Status::UserCompleted,
+            Self::Cancelled => Status::Cancelled,
+        }
+    }
+}
+
+impl Registration {
+    /// The registration that a first record begins.
+    ///
+    /// # Errors
+    /// [`HistoryError`] when the record cannot be a first one.
+    pub fn begin(stored: &Stored) -> Result<Self, HistoryError> {
+        let Some(Event::Submitted(first)) = stored.record.events.first() else {
+            return Err(HistoryError::NotSubmitted);
+        };
+        let first = first.clone();
+        let mut registration = Self {
+            id: stored.registration,
+            shard: stored.shard,
+            tenant: first.tenant,
+            request_id: first.request_id,
+            connector: first.connector,
+            brand: first.brand,
+            model: first.model,
+            purchased_on: first.purchased_on,
+            priority: first.priority,
+            owner_ref: first.owner_ref,
+            person_key: first.person_key,
+            sealed: first.sealed.into(),
+            proof: first.proof,
+            submitted_at: stored.record.at,
+            updated_at: stored.record.at,
+            attempts: 0,
+            tries: 0,
+            stage: Stage::Fresh { from: None },
+            last: stored.link(),
+            last_record: stored.record.id,
+            trace: stored.record.trace,
+        };
+        for event in &stored.record.events[1..] {
+            registration.evolve(event, stored.sequence)?;
+        }
+        Ok(registration)
+    }
+
+    /// The registration that a whole history (oldest record first) adds up to; nothing when it is empty.
+    ///
+    /// # Errors
+    /// [`HistoryError`] when the records do not belong together.
+    pub fn replay(history: &[Stored]) -> Result<Option<Self>, HistoryError> {
+        let Some((first, rest)) = history.split_first() else { return Ok(None) };
+        let mut registration = Self::begin(first)?;
+        for stored in rest {
+            registration.apply(stored)?;
+        }
+        Ok(Some(registration))
+    }
+
+    /// Takes in the next record. A record that was taken in before is passed over.
+    ///
+    /// # Errors
+    /// [`HistoryError::ChainBroken`] when a record between was not seen.
+    pub fn apply(&mut self, stored: &Stored) -> Result<(), HistoryError> {
+        if stored.sequence <= self.last.sequence {
+            return Ok(());
+        }
+        if stored.record.previous != Some(self.last) {
+            return Err(HistoryError::ChainBroken { sequence: stored.sequence });
+        }
+        for event in &stored.record.events {
+            self.evolve(event, stored.sequence)?;
+        }
+        self.updated_at = stored.record.at;
+        self.last = stored.link();
+        self.last_record = stored.record.id;
+        Ok(())
+    }
+
+    /// The method that the present stage is about, if it is about one.
+    #[must_use]
+    pub const fn method(&self) -> Option<Method> {
+        match &self.stage {
+            Stage::Attempting { method }
+            | Stage::Backoff { method, .. }
+            | Stage::MethodFailed { method, .. }
+            | Stage::Succeeded { method, .. } => Some(*method),
+            Stage::PacketDue { .. }
+            | Stage::PacketStuck { .. }
+            | Stage::PacketSent { .. }
+            | Stage::Completed { .. } => Some(Method::AssistedManual),
+            Stage::Fresh { .. } | Stage::Unknown { .. } | Stage::NeedsCorrection { .. } | Stage::Cancelled => None,
+        }
+    }
+
+    fn evolve(&mut self, event: &Event, sequence: u64) -> Result<(), HistoryError> {
+        match event {
+            Event::Submitted(_) => return Err(HistoryError::SubmittedTwice(sequence)),
+            Event::Dispatched(_) => self.tries = 0,
+            Event::AttemptStarted(started) => {
+                self.attempts = started.attempt;
+                self.tries += 1;
+                self.stage = Stage::Attempting { method: started.method };
+            }
+            Event::AttemptSucceeded(_) => {}
+            Event::AttemptFailed(failed) => self.attempt_failed(failed.kind),
+            Event::RetryScheduled(retry) => self.retry_scheduled(retry.method, retry.at),
+            Event::RegistrationSucceeded(done) => {
+                self.stage = Stage::Succeeded { method: done.method, confirmation: done.confirmation.clone() };
+            }
+            Event::OutcomeUnknown(unknown) => self.stage = Stage::Unknown { attempt: unknown.attempt },
+            Event::ManualRequired(manual) => {
+                self.stage = Stage::PacketDue { reason: manual.reason, not_before: None, failures: 0 };
+            }
+            Event::PacketSent(_) => self.packet_sent(),
+            Event::PacketFailed(failed) => self.packet_failed(failed.retry_at),
+            Event::UserCompleted(done) => {
+                self.stage = Stage::Completed { confirmation: done.confirmation.clone() };
+            }
+            Event::CorrectionNeeded(needed) => {
+                self.stage = Stage::NeedsCorrection { fields: needed.fields.clone() };
+            }
+            Event::Corrected(corrected) => {
+                self.model.clone_from(&corrected.model);
+                self.purchased_on = corrected.purchased_on;
+                self.person_key = corrected.person_key;
+                self.sealed = corrected.sealed.clone().into();
+            }
+            Event::RetryRequested(request) => self.stage = Stage::Fresh { from: request.from },
+            Event::Cancelled(_) => self.stage = Stage::Cancelled,
+        }
+        Ok(())
+    }
+
+    fn attempt_failed(&mut self, kind: ErrorKind) {
+        if let Stage::Attempting { method } = self.stage {
+            self.stage = Stage::MethodFailed { method, kind };
+        }
+    }
+
+    fn retry_scheduled(&mut self, method: Method, until: Timestamp) {
+        if let Stage::MethodFailed { kind, .. } = self.stage {
+            self.stage = Stage::Backoff { method, until, after: kind };
+        }
+    }
+
+    fn packet_sent(&mut self) {
+        if let Stage::PacketDue { reason, .. } = self.stage {
+            self.stage = Stage::PacketSent { reason };
+        }
+    }
+
+    fn packet_failed(&mut self, retry_at: Option<Timestamp>) {
+        if let Stage::PacketDue { reason, failures, .. } = self.stage {
+            self.stage = match retry_at {
+                Some(at) => Stage::PacketDue { reason, not_before: Some(at), failures: failures + 1 },
+                None => Stage::PacketStuck { reason },
+            };
+        }
+    }
+}

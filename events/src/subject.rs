@@ -1,0 +1,75 @@
+//! The only place that spells a subject.
+
+use uuid::Uuid;
+
+use crate::id::{RegistrationId, Shard};
+
+/// The stream of all records.
+pub const EVENTS_STREAM: &str = "EVENTS";
+/// The stream that outside subscribers read.
+pub const NOTIFY_STREAM: &str = "NOTIFY";
+
+/// The subject of one registration: all its records, and the fence of its history.
+#[must_use]
+pub fn registration(shard: Shard, id: RegistrationId) -> String {
+    let mut buffer = Uuid::encode_buffer();
+    let id = id.0.as_simple().encode_lower(&mut buffer);
+    let mut subject = String::with_capacity(4 + 5 + 1 + 32);
+    subject.push_str("reg.");
+    subject.push_str(&shard.0.to_string());
+    subject.push('.');
+    subject.push_str(id);
+    subject
+}
+
+/// The subject filter of all registrations.
+#[must_use]
+pub const fn all_registrations() -> &'static str {
+    "reg.*.*"
+}
+
+/// The registration that a subject names, if it names one.
+#[must_use]
+pub fn parse_registration(subject: &str) -> Option<(Shard, RegistrationId)> {
+    let (shard, id) = subject.strip_prefix("reg.")?.split_once('.')?;
+    Some((Shard(shard.parse().ok()?), RegistrationId(Uuid::try_parse(id).ok()?)))
+}
+
+/// The subject of a notification: `notify.<tenant>.<registration>.<what>`.
+#[must_use]
+pub fn notification(tenant: &str, id: RegistrationId, what: &str) -> String {
+    format!("notify.{}.{}.{what}", token(tenant), id.0.as_simple())
+}
+
+/// A text as one token of a subject: what NATS gives a meaning to, and white space, becomes `_`.
+fn token(text: &str) -> String {
+    let clean = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+    let token: String = text.chars().map(clean).collect();
+    if token.is_empty() { "_".to_owned() } else { token }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: RegistrationId = RegistrationId(Uuid::from_u128(0xabc));
+
+    #[test]
+    fn a_registration_subject_reads_back() {
+        let subject = registration(Shard(7), ID);
+        assert_eq!(subject, "reg.7.00000000000000000000000000000abc");
+        assert_eq!(parse_registration(&subject), Some((Shard(7), ID)));
+    }
+
+    #[test]
+    fn other_subjects_name_no_registration() {
+        for other in ["", "reg.7", "reg.x.00000000000000000000000000000abc", "circuit.7.norrland", "reg.7.nonsense"] {
+            assert_eq!(parse_registration(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_tenant_stays_one_token() {
+        assert_eq!(notification("a.>*\r\n", ID, "x"), "notify.a_____.00000000000000000000000000000abc.x");
+    }
+}

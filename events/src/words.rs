@@ -1,0 +1,106 @@
+//! The words on the wire: methods, priorities, statuses, and why somebody must finish by hand.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::wire_enum;
+
+wire_enum! {
+    /// A way to register a product with its maker.
+    Method {
+        /// The maker's API.
+        Api = 1, "API";
+        /// The maker's web form in a real browser.
+        AutomationReliable = 2, "AUTOMATION_RELIABLE";
+        /// A packet that the owner finishes by hand.
+        AssistedManual = 3, "ASSISTED_MANUAL";
+    }
+}
+
+wire_enum! {
+    /// How urgent a registration is.
+    Priority {
+        /// Premium.
+        High = 1, "HIGH";
+        /// Regular.
+        Normal = 2, "NORMAL";
+        /// Bulk.
+        Low = 3, "LOW";
+    }
+}
+
+wire_enum! {
+    /// Where a registration stands.
+    Status {
+        /// Accepted, not looked at yet.
+        Pending = 1, "PENDING";
+        /// An attempt is under way.
+        Processing = 2, "PROCESSING";
+        /// Waits, with a reason and a time.
+        Waiting = 3, "WAITING";
+        /// Sent to the maker, and nobody knows whether it was accepted; a person is asked.
+        OutcomeUnknown = 4, "OUTCOME_UNKNOWN";
+        /// Registered with the maker.
+        Success = 5, "SUCCESS";
+        /// The owner has, or will get, a packet to finish by hand.
+        ManualRequired = 6, "MANUAL_REQUIRED";
+        /// The owner said that it is done.
+        UserCompleted = 7, "USER_COMPLETED";
+        /// The maker refused the data; the person can mend and resubmit.
+        NeedsCorrection = 8, "NEEDS_CORRECTION";
+        /// Withdrawn.
+        Cancelled = 9, "CANCELLED";
+        /// The maker's last day passed.
+        Expired = 10, "EXPIRED";
+    }
+}
+
+impl Status {
+    /// Whether nothing more happens unless somebody asks for it.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Success | Self::UserCompleted | Self::Cancelled | Self::Expired => true,
+            Self::Pending
+            | Self::Processing
+            | Self::Waiting
+            | Self::OutcomeUnknown
+            | Self::ManualRequired
+            | Self::NeedsCorrection => false,
+        }
+    }
+
+    /// Whether regflow has done its part: final, or it is a person's turn.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        match self {
+            Self::Success
+            | Self::UserCompleted
+            | Self::Cancelled
+            | Self::Expired
+            | Self::ManualRequired
+            | Self::NeedsCorrection
+            | Self::OutcomeUnknown => true,
+            Self::Pending | Self::Processing | Self::Waiting => false,
+        }
+    }
+}
+
+wire_enum! {
+    /// Why a registration went to its owner.
+    ManualReason {
+        /// The maker takes registrations by hand only.
+        MakerIsManualOnly = 1, "maker_is_manual_only";
+        /// No maker of this brand is in the catalog.
+        UnknownBrand = 2, "unknown_brand";
+        /// A captcha stands before the form.
+        Captcha = 3, "captcha";
+        /// The form is not as we know it.
+        FormChanged = 4, "form_changed";
+        /// The form wants an account.
+        LoginRequired = 5, "login_required";
+        /// The last automatic method failed as often as it may.
+        MethodsExhausted = 6, "methods_exhausted";
+    }
+}

@@ -1,0 +1,162 @@
+//! The bytes of every version that was ever written stay readable for ever: one golden file a version in tests/golden.
+#![allow(clippy::unwrap_used, reason = "a test stops where its story breaks")]
+
+use std::path::PathBuf;
+
+use jiff::civil::date;
+use proptest::prelude::*;
+use regflow_events::event::{
+    AttemptFailed, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded, Dispatched,
+    ManualRequired, OutcomeUnknown, PacketFailed, PacketSent, RegistrationSucceeded, RetryRequested, RetryScheduled,
+    Submitted, UserCompleted,
+};
+use regflow_events::record::{RECORD_BYTES_MAX, Record, RecordError, TraceContext};
+use regflow_events::{
+    Actor, ErrorKind, Event, FieldProblem, Link, ManualReason, Method, ObjectRef, PersonKeyId, Priority, RecordHash,
+    RecordId, Timestamp,
+};
+use uuid::Uuid;
+
+/// One event of each kind, all optional parts filled.
+fn every_event() -> Vec<Event> {
+    let object = ObjectRef { name: "evidence/1".into(), sha256: vec![7; 32], size_bytes: 1234 };
+    let at = Timestamp(1_790_000_000_000_000);
+    vec![
+        Submitted {
+            tenant: "default".into(),
+            request_id: Some("order-1".into()),
+            connector: "norrland".into(),
+            brand: "Norrland".into(),
+            model: "VK 200".into(),
+            purchased_on: Some(date(2026, 11, 2)),
+            priority: Priority::High,
+            owner_ref: [1; 16],
+            person_key: PersonKeyId(Uuid::from_u128(5)),
+            sealed: vec![1, 2, 3],
+            proof: Some(object.clone()),
+        }
+        .into(),
+        Dispatched { method: Method::Api }.into(),
+        AttemptStarted { attempt: 1, method: Method::Api }.into(),
+        AttemptSucceeded { attempt: 1, already_registered: true, latency_ms: 12, evidence: Some(object.clone()) }
+            .into(),
+        AttemptFailed {
+            attempt: 1,
+            kind: ErrorKind::Server,
+            detail: "503".into(),
+            latency_ms: 12,
+            evidence: Some(object.clone()),
+        }
+        .into(),
+        RetryScheduled { method: Method::Api, at }.into(),
+        RegistrationSucceeded { method: Method::Api, confirmation: Some("NR-1".into()) }.into(),
+        OutcomeUnknown { attempt: 1, detail: "no answer".into() }.into(),
+        ManualRequired { reason: ManualReason::Captcha }.into(),
+        PacketSent { pdf: object, message_id: "<m@example.org>".into(), missing_glyphs: vec!["owner.name".into()] }
+            .into(),
+        PacketFailed { detail: "busy".into(), retry_at: Some(at) }.into(),
+        UserCompleted { confirmation: Some("C-1".into()) }.into(),
+        CorrectionNeeded { fields: vec![FieldProblem::new("product.serial", "is wrong")] }.into(),
+        Corrected {
+            model: "VK 201".into(),
+            purchased_on: None,
+            person_key: PersonKeyId(Uuid::from_u128(6)),
+            sealed: vec![4],
+        }
+        .into(),
+        RetryRequested { from: Some(Method::AutomationReliable) }.into(),
+        Cancelled { reason: Some("sold".into()) }.into(),
+    ]
+}
+
+fn record_of(events: Vec<Event>) -> Record {
+    Record {
+        id: RecordId(Uuid::from_u128(11)),
+        at: Timestamp(1_790_000_000_123_456),
+        actor: Actor::Client("shop".into()),
+        cause: Some(RecordId(Uuid::from_u128(10))),
+        trace: Some(TraceContext { trace_id: [2; 16], span_id: [3; 8], flags: 1 }),
+        previous: Some(Link { sequence: 41, hash: RecordHash([9; 32]) }),
+        events,
+    }
+}
+
+fn golden_file(event: &Event) -> PathBuf {
+    let name = format!("{:03}-v{}-{}.hex", event.tag(), event.schema_version(), event.name());
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+#[test]
+fn every_kind_of_event_has_its_golden_bytes_and_they_still_read() {
+    let events = every_event();
+    assert_eq!(events.len(), Event::TAGS.len(), "a new event needs an example here and a golden file");
+    for event in events {
+        let (path, record) = (golden_file(&event), record_of(vec![event]));
+        let written = hex::encode(record.encode().unwrap());
+        if std::env::var_os("REGFLOW_WRITE_GOLDEN").is_some() && !path.exists() {
+            std::fs::write(&path, format!("{written}\n")).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path)
+            .unwrap_or_else(|_| panic!("{} is missing: REGFLOW_WRITE_GOLDEN=1 writes it once", path.display()));
+        assert_eq!(golden.trim(), written, "{}: stored bytes must never change", path.display());
+        assert_eq!(Record::decode(&hex::decode(golden.trim()).unwrap()), Ok(record));
+    }
+}
+
+#[test]
+fn golden_files_of_older_versions_are_still_read() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = hex::decode(std::fs::read_to_string(&path).unwrap().trim()).unwrap();
+        assert!(Record::decode(&bytes).is_ok(), "{}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= Event::TAGS.len());
+}
+
+#[test]
+fn a_cut_or_lengthened_record_is_refused_at_every_place() {
+    let bytes = record_of(every_event().split_off(13)).encode().unwrap();
+    for length in 0..bytes.len() {
+        assert!(Record::decode(&bytes[..length]).is_err(), "cut at {length}");
+    }
+    let mut longer = bytes.to_vec();
+    longer.push(0);
+    assert_eq!(Record::decode(&longer), Err(RecordError::BadEnvelope));
+}
+
+#[test]
+fn foreign_newer_empty_and_oversized_records_are_told_apart() {
+    assert_eq!(Record::decode(b"{}"), Err(RecordError::NoMagic));
+    assert_eq!(Record::decode(b"RF\x02abc"), Err(RecordError::UnknownWireVersion(2)));
+    assert_eq!(record_of(vec![]).encode(), Err(RecordError::OutOfBounds));
+    let huge = Cancelled { reason: Some("x".repeat(RECORD_BYTES_MAX)) };
+    assert_eq!(record_of(vec![huge.into()]).encode(), Err(RecordError::OutOfBounds));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_refused_or_read_but_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = Record::decode(&bytes);
+        bytes.splice(0..0, *b"RF\x01");
+        let _ = Record::decode(&bytes);
+    }
+
+    #[test]
+    fn a_changed_byte_never_passes_for_the_same_record(place in 0usize..200, flip in 1u8..=255) {
+        let record = record_of(every_event().split_off(14));
+        let mut bytes = record.encode().unwrap().to_vec();
+        let place = place % bytes.len();
+        bytes[place] ^= flip;
+        prop_assert_ne!(Record::decode(&bytes), Ok(record));
+    }
+
+    #[test]
+    fn what_is_written_reads_back(detail in ".{0,80}", attempt: u32, latency_ms: u32) {
+        let failed = AttemptFailed { attempt, kind: ErrorKind::Timeout, detail, latency_ms, evidence: None };
+        let record = record_of(vec![failed.into()]);
+        prop_assert_eq!(Record::decode(&record.encode().unwrap()), Ok(record));
+    }
+}

@@ -1,0 +1,262 @@
+//! Given a history, when something is wished for, then these events follow: the rules, told as short stories.
+#![allow(clippy::unwrap_used, reason = "a test stops where its story breaks")]
+
+use std::time::Duration;
+
+use regflow_events::decide::{Correction, Refusal, retry_at};
+use regflow_events::event::{PacketFailed, PacketSent, Submitted};
+use regflow_events::record::{Record, hash_of};
+use regflow_events::{
+    Actor, Command, Conclusion, ErrorKind, Event, Failure, FieldProblem, ManualReason, Method, ObjectRef, Outcome,
+    PersonKeyId, Priority, RecordId, Registration, RegistrationId, RetryPolicy, Shard, Stage, Status, Step, Stored,
+    Timestamp, decide, next_step,
+};
+use uuid::Uuid;
+
+const LADDER: &[Method] = &[Method::Api, Method::AutomationReliable, Method::AssistedManual];
+const NOW: Timestamp = Timestamp(1_000_000_000);
+
+/// A registration with the records that led to it.
+struct Story {
+    registration: Registration,
+}
+
+impl Story {
+    fn submitted() -> Self {
+        let submitted = Submitted {
+            tenant: "default".into(),
+            request_id: None,
+            connector: "norrland".into(),
+            brand: "Norrland".into(),
+            model: "VK 200".into(),
+            purchased_on: None,
+            priority: Priority::Normal,
+            owner_ref: [1; 16],
+            person_key: PersonKeyId(Uuid::from_u128(1)),
+            sealed: vec![1, 2, 3],
+            proof: None,
+        };
+        let stored = store(1, None, vec![submitted.into()]);
+        Self { registration: Registration::begin(&stored).unwrap() }
+    }
+
+    fn given(mut self, command: Command) -> Self {
+        self.wish(command).unwrap();
+        self
+    }
+
+    /// The command's events by name, taken into the registration.
+    fn wish(&mut self, command: Command) -> Result<Vec<&'static str>, Refusal> {
+        let events = decide(&self.registration, command)?;
+        let names = events.iter().map(Event::name).collect();
+        let last = self.registration.last;
+        self.registration.apply(&store(last.sequence + 1, Some(last), events)).unwrap();
+        Ok(names)
+    }
+
+    fn next(&self) -> Step {
+        next_step(&self.registration, LADDER, false, NOW)
+    }
+
+    fn status(&self) -> Status {
+        self.registration.stage.status()
+    }
+}
+
+fn store(sequence: u64, previous: Option<regflow_events::Link>, events: Vec<Event>) -> Stored {
+    let id = RecordId(Uuid::from_u128(u128::from(sequence)));
+    let record = Record { id, at: NOW, actor: Actor::System, cause: None, trace: None, previous, events };
+    let hash = hash_of(&record.encode().unwrap());
+    Stored { sequence, shard: Shard(3), registration: RegistrationId(Uuid::from_u128(9)), record, hash }
+}
+
+fn failed(attempt: u32, kind: ErrorKind, retry_at: Option<Timestamp>) -> Command {
+    let outcome = Outcome::Failed(Failure::new(kind, "it did not work"));
+    Command::Conclude(Conclusion { attempt, outcome, latency_ms: 5, evidence: None, retry_at })
+}
+
+fn registered(attempt: u32) -> Command {
+    let outcome = Outcome::Registered { confirmation: Some("NR-1".into()), already: false };
+    Command::Conclude(Conclusion { attempt, outcome, latency_ms: 5, evidence: None, retry_at: None })
+}
+
+fn packet_sent() -> Command {
+    let pdf = ObjectRef { name: "p".into(), sha256: vec![0; 32], size_bytes: 1 };
+    Command::RecordPacketSent(PacketSent { pdf, message_id: "<a@b>".into(), missing_glyphs: vec![] })
+}
+
+fn manual() -> Story {
+    Story::submitted().given(Command::RequireManual(ManualReason::Captcha))
+}
+
+#[test]
+fn a_happy_registration_takes_two_decisions_after_its_submission() {
+    let mut story = Story::submitted();
+    assert_eq!((story.status(), story.next()), (Status::Pending, Step::Attempt(Method::Api)));
+    assert_eq!(story.wish(Command::StartAttempt(Method::Api)).unwrap(), ["dispatched", "attempt_started"]);
+    assert_eq!((story.status(), story.next()), (Status::Processing, Step::Rest));
+    assert_eq!(story.wish(registered(1)).unwrap(), ["attempt_succeeded", "registration_succeeded"]);
+    assert_eq!((story.status(), story.next()), (Status::Success, Step::Rest));
+}
+
+#[test]
+fn a_failure_with_tries_left_waits_and_then_tries_the_same_method_without_a_new_dispatch() {
+    let later = NOW.plus(Duration::from_secs(2));
+    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    assert_eq!(story.wish(failed(1, ErrorKind::Server, Some(later))).unwrap(), ["attempt_failed", "retry_scheduled"]);
+    assert_eq!((story.status(), story.next()), (Status::Waiting, Step::WaitUntil(later)));
+    assert_eq!(next_step(&story.registration, LADDER, false, later), Step::Attempt(Method::Api));
+    assert_eq!(story.wish(Command::StartAttempt(Method::Api)).unwrap(), ["attempt_started"]);
+    assert_eq!((story.registration.attempts, story.registration.tries), (2, 2));
+}
+
+#[test]
+fn a_failure_without_tries_left_goes_to_the_next_rung_and_counts_its_tries_anew() {
+    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    assert_eq!(story.wish(failed(1, ErrorKind::Server, None)).unwrap(), ["attempt_failed"]);
+    assert_eq!(story.next(), Step::Attempt(Method::AutomationReliable));
+    story.wish(Command::StartAttempt(Method::AutomationReliable)).unwrap();
+    assert_eq!((story.registration.attempts, story.registration.tries), (2, 1));
+}
+
+#[test]
+fn the_end_of_the_ladder_is_a_packet_with_the_reason_of_the_last_failure() {
+    for (kind, reason) in [
+        (ErrorKind::Captcha, ManualReason::Captcha),
+        (ErrorKind::FormChanged, ManualReason::FormChanged),
+        (ErrorKind::LoginRequired, ManualReason::LoginRequired),
+        (ErrorKind::Server, ManualReason::MethodsExhausted),
+    ] {
+        let story = Story::submitted().given(Command::StartAttempt(Method::AutomationReliable));
+        let story = story.given(failed(1, kind, None));
+        assert_eq!(story.next(), Step::GoManual(reason), "{kind}");
+    }
+}
+
+#[test]
+fn a_manual_maker_and_an_unknown_brand_go_to_the_owner_at_once() {
+    let story = Story::submitted();
+    let only_manual = &[Method::AssistedManual];
+    let step = next_step(&story.registration, only_manual, false, NOW);
+    assert_eq!(step, Step::GoManual(ManualReason::MakerIsManualOnly));
+    let step = next_step(&story.registration, only_manual, true, NOW);
+    assert_eq!(step, Step::GoManual(ManualReason::UnknownBrand));
+}
+
+#[test]
+fn refused_data_waits_for_its_correction_and_never_retries_as_it_is() {
+    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut failure = Failure::new(ErrorKind::Validation, "serial refused");
+    failure.fields = vec![FieldProblem::new("product.serial", "is not known to the maker")];
+    let conclusion =
+        Conclusion { attempt: 1, outcome: Outcome::Failed(failure), latency_ms: 1, evidence: None, retry_at: None };
+    assert_eq!(story.wish(Command::Conclude(conclusion)).unwrap(), ["attempt_failed", "correction_needed"]);
+    assert_eq!((story.status(), story.next()), (Status::NeedsCorrection, Step::Rest));
+    assert!(story.wish(Command::Retry { from: None, correction: None }).is_err());
+    let correction = Correction {
+        model: "VK 201".into(),
+        purchased_on: None,
+        person_key: PersonKeyId(Uuid::from_u128(2)),
+        sealed: vec![9],
+    };
+    let names = story.wish(Command::Retry { from: None, correction: Some(correction) }).unwrap();
+    assert_eq!(names, ["corrected", "retry_requested"]);
+    assert_eq!((story.registration.model.as_str(), &story.registration.sealed[..]), ("VK 201", &[9][..]));
+    assert_eq!(story.next(), Step::Attempt(Method::Api));
+}
+
+#[test]
+fn an_unknown_outcome_rests_until_a_person_decides() {
+    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let names = story.wish(failed(1, ErrorKind::UnknownOutcome, Some(NOW))).unwrap();
+    assert_eq!(names, ["attempt_failed", "outcome_unknown"]);
+    assert_eq!((story.status(), story.next()), (Status::OutcomeUnknown, Step::Rest));
+    assert_eq!(story.wish(Command::Complete { confirmation: None }).unwrap(), ["user_completed"]);
+}
+
+#[test]
+fn a_late_outcome_of_an_older_attempt_is_refused() {
+    let mut story = Story::submitted()
+        .given(Command::StartAttempt(Method::Api))
+        .given(failed(1, ErrorKind::Server, None))
+        .given(Command::StartAttempt(Method::AutomationReliable));
+    assert_eq!(story.wish(registered(1)), Err(Refusal::AttemptIsOver { late: 1, present: 2 }));
+    assert_eq!(story.wish(registered(2)).unwrap().len(), 2);
+    assert_eq!(story.wish(registered(2)), Err(Refusal::AttemptIsOver { late: 2, present: 2 }));
+}
+
+#[test]
+fn a_packet_is_sent_once_and_completed_once() {
+    let mut story = manual();
+    assert_eq!((story.status(), story.next()), (Status::ManualRequired, Step::SendPacket));
+    assert_eq!(story.wish(packet_sent()).unwrap(), ["packet_sent"]);
+    assert_eq!((story.status(), story.next()), (Status::ManualRequired, Step::Rest));
+    assert!(story.wish(packet_sent()).is_err());
+    assert_eq!(story.wish(Command::Complete { confirmation: Some("C".into()) }).unwrap(), ["user_completed"]);
+    assert_eq!(story.status(), Status::UserCompleted);
+    assert_eq!(story.wish(Command::Complete { confirmation: None }), Err(Refusal::CompletedAlready));
+}
+
+#[test]
+fn a_packet_that_fails_is_tried_again_and_in_the_end_stays_with_a_person() {
+    let later = NOW.plus(Duration::from_secs(30));
+    let failure = |retry_at| Command::RecordPacketFailure(PacketFailed { detail: "smtp busy".into(), retry_at });
+    let mut story = manual().given(failure(Some(later)));
+    assert_eq!(story.next(), Step::WaitUntil(later));
+    assert_eq!(next_step(&story.registration, LADDER, false, later), Step::SendPacket);
+    story.wish(failure(None)).unwrap();
+    assert_eq!((story.status(), story.next()), (Status::ManualRequired, Step::Rest));
+    assert!(matches!(story.registration.stage, Stage::PacketStuck { reason: ManualReason::Captcha }));
+}
+
+#[test]
+fn an_ended_or_running_registration_cannot_be_cancelled_and_says_why() {
+    let mut running = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let refusal = running.wish(Command::Cancel { reason: None }).unwrap_err().to_string();
+    assert_eq!(
+        refusal,
+        "a registration that is PROCESSING cannot be cancelled; an attempt is under way: cancel it when that has ended"
+    );
+    running.wish(registered(1)).unwrap();
+    assert!(running.wish(Command::Cancel { reason: None }).is_err());
+    assert_eq!(Story::submitted().wish(Command::Cancel { reason: None }).unwrap(), ["cancelled"]);
+}
+
+#[test]
+fn a_retry_may_begin_at_a_chosen_rung() {
+    let mut story = manual().given(packet_sent());
+    story.wish(Command::Retry { from: Some(Method::AutomationReliable), correction: None }).unwrap();
+    assert_eq!(story.next(), Step::Attempt(Method::AutomationReliable));
+}
+
+#[test]
+fn retry_times_obey_kind_tries_and_policy() {
+    let policy = RetryPolicy { tries_max: 3, base_ms: 1_000, cap_ms: 60_000 };
+    let server = Failure::new(ErrorKind::Server, "");
+    assert_eq!(retry_at(&server, 1, &policy, 1.0, NOW), Some(NOW.plus(Duration::from_secs(1))));
+    assert_eq!(retry_at(&server, 2, &policy, 1.0, NOW), Some(NOW.plus(Duration::from_secs(2))));
+    assert_eq!(retry_at(&server, 3, &policy, 1.0, NOW), None);
+    assert_eq!(retry_at(&Failure::new(ErrorKind::Captcha, ""), 1, &policy, 1.0, NOW), None);
+}
+
+#[test]
+fn a_record_that_skips_its_predecessor_breaks_the_chain() {
+    let mut story = Story::submitted();
+    let wrong = regflow_events::Link { sequence: 1, hash: regflow_events::RecordHash([0; 32]) };
+    let events = vec![regflow_events::event::Cancelled { reason: None }.into()];
+    let broken = story.registration.apply(&store(5, Some(wrong), events));
+    assert_eq!(broken, Err(regflow_events::state::HistoryError::ChainBroken { sequence: 5 }));
+    assert_eq!(story.status(), Status::Pending);
+}
+
+#[test]
+fn a_record_taken_in_twice_changes_nothing() {
+    let mut story = Story::submitted();
+    let last = story.registration.last;
+    let events = decide(&story.registration, Command::StartAttempt(Method::Api)).unwrap();
+    let stored = store(2, Some(last), events);
+    story.registration.apply(&stored).unwrap();
+    let once = story.registration.clone();
+    story.registration.apply(&stored).unwrap();
+    assert_eq!(story.registration, once);
+}

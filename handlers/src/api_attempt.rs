@@ -1,0 +1,55 @@
+//! API attempt: one call of the maker's API.
+
+use std::time::Instant;
+
+use connectors::{ApiRequest, Connector};
+use events::decide::retry_at;
+use events::{Conclusion, Details, Method, ObjectRef, Outcome, Registration};
+
+use crate::world::World;
+
+/// Calls the maker and tells what came of it.
+pub(crate) async fn attempt(
+    world: &World,
+    connector: &Connector,
+    registration: &Registration,
+    details: &Details,
+) -> Conclusion {
+    let started = Instant::now();
+    let outcome = world.api.register(connector, &request(registration, details)).await;
+    conclusion(world, connector, registration, outcome, started, None)
+}
+
+/// The registration's present attempt as a request.
+pub(crate) fn request<'a>(registration: &Registration, details: &'a Details) -> ApiRequest<'a> {
+    ApiRequest {
+        registration: registration.id,
+        attempt: registration.attempts,
+        idempotency_key: idempotency_key(registration),
+        details,
+    }
+}
+
+/// One key for a run of tries, named by its first attempt: a try whose answer was lost is known again by the maker.
+fn idempotency_key(registration: &Registration) -> String {
+    let first_of_run = registration.attempts + 1 - registration.tries.clamp(1, registration.attempts.max(1));
+    format!("{}-{first_of_run}", registration.id)
+}
+
+/// What an attempt of the registration's present method came to, with the time of its retry if it may have one.
+pub(crate) fn conclusion(
+    world: &World,
+    connector: &Connector,
+    registration: &Registration,
+    outcome: Outcome,
+    started: Instant,
+    evidence: Option<ObjectRef>,
+) -> Conclusion {
+    let policy = connector.retry(registration.method().unwrap_or(Method::Api));
+    let retry_at = match &outcome {
+        Outcome::Registered { .. } => None,
+        Outcome::Failed(failure) => retry_at(failure, registration.tries, &policy, rand::random::<f64>(), world.now()),
+    };
+    let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+    Conclusion { attempt: registration.attempts, outcome, latency_ms, evidence, retry_at }
+}

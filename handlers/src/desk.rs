@@ -1,0 +1,128 @@
+//! What a person asks of a registration: complete, cancel, try again.
+
+use events::decide::Correction;
+use events::{Actor, Command, Details, FieldProblem, Method, Registration, RegistrationId, Sequence, Shard};
+
+use crate::journal::{self, JournalError};
+use crate::world::{PrivateError, World, fresh_nonce};
+
+/// Lost races in a row before we give up; each means that somebody else acted at the same moment.
+const RACES_MAX: usize = 8;
+
+/// A person's wish was not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The log or a rule said no.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The person's data cannot be read.
+    #[error(transparent)]
+    Private(#[from] PrivateError),
+    /// Mended data with mistakes.
+    #[error("the corrected details have mistakes")]
+    Invalid(Vec<FieldProblem>),
+    /// The client saw an older state.
+    #[error("the registration has changed since: it is at {present}, the request names {wanted}")]
+    Changed {
+        /// What the client saw.
+        wanted: Sequence,
+        /// What is.
+        present: Sequence,
+    },
+}
+
+/// Another try, as a person asks for it.
+#[derive(Debug, Clone, Default)]
+pub struct RetryWish {
+    /// The rung to begin at.
+    pub from: Option<Method>,
+    /// All details, mended.
+    pub correction: Option<Details>,
+}
+
+/// The owner (or somebody for them) says that it is done.
+///
+/// # Errors
+/// [`DeskError`] when it cannot be completed now, or the log does not take it.
+pub async fn complete(
+    world: &World,
+    (shard, id): (Shard, RegistrationId),
+    confirmation: Option<String>,
+    seen: Option<Sequence>,
+    actor: Actor,
+) -> Result<Registration, DeskError> {
+    act(world, (shard, id), &Command::Complete { confirmation }, seen, &actor).await
+}
+
+/// Withdraws it.
+///
+/// # Errors
+/// [`DeskError`] when it cannot be cancelled now, or the log does not take it.
+pub async fn cancel(
+    world: &World,
+    (shard, id): (Shard, RegistrationId),
+    reason: Option<String>,
+    seen: Option<Sequence>,
+    actor: Actor,
+) -> Result<Registration, DeskError> {
+    act(world, (shard, id), &Command::Cancel { reason }, seen, &actor).await
+}
+
+/// Tries again, perhaps with mended data.
+///
+/// # Errors
+/// [`DeskError`] when it cannot be tried again now, the data has mistakes, or the log does not take it.
+pub async fn retry(
+    world: &World,
+    (shard, id): (Shard, RegistrationId),
+    wish: RetryWish,
+    seen: Option<Sequence>,
+    actor: Actor,
+) -> Result<Registration, DeskError> {
+    let correction = match wish.correction {
+        Some(details) => Some(seal(world, id, details).await?),
+        None => None,
+    };
+    act(world, (shard, id), &Command::Retry { from: wish.from, correction }, seen, &actor).await
+}
+
+/// The details as they are now, in clear: what a correction leaves out is taken from them.
+///
+/// # Errors
+/// [`DeskError`] when the registration or its key cannot be read.
+pub async fn details(world: &World, (shard, id): (Shard, RegistrationId)) -> Result<Details, DeskError> {
+    let registration = journal::load(world, shard, id).await?;
+    Ok(world.open(&registration).await?)
+}
+
+async fn seal(world: &World, id: RegistrationId, details: Details) -> Result<Correction, DeskError> {
+    let problems = details.problems(world.now().to_jiff().to_zoned(jiff::tz::TimeZone::UTC).date());
+    if !problems.is_empty() {
+        return Err(DeskError::Invalid(problems));
+    }
+    let (person_key, key) = world.keys.lease().await.map_err(PrivateError::from)?;
+    let sealed = key.seal(id, &fresh_nonce(), &details).map_err(PrivateError::from)?;
+    Ok(Correction { model: details.product.model, purchased_on: details.purchase.date, person_key, sealed })
+}
+
+async fn act(
+    world: &World,
+    (shard, id): (Shard, RegistrationId),
+    command: &Command,
+    seen: Option<Sequence>,
+    actor: &Actor,
+) -> Result<Registration, DeskError> {
+    let mut races = 0;
+    loop {
+        let mut registration = journal::load(world, shard, id).await?;
+        let present = registration.last.sequence;
+        if let Some(wanted) = seen.filter(|seen| *seen != present) {
+            return Err(DeskError::Changed { wanted, present });
+        }
+        match journal::record(world, &mut registration, command.clone(), actor.clone()).await {
+            Ok(()) => return Ok(registration),
+            Err(JournalError::LostRace) if races < RACES_MAX => races += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

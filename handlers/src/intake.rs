@@ -1,0 +1,209 @@
+//! Intake: takes a product in. When it answers with an id, the registration is in the log.
+
+use bus::AppendError;
+use bytes::Bytes;
+use events::event::Submitted;
+use events::record::TraceContext;
+use events::seal::PersonKey;
+use events::{
+    Actor, Details, FieldProblem, ObjectRef, PersonKeyId, Priority, Record, RecordId, Registration, RegistrationId,
+    Shard, Stored,
+};
+use uuid::Uuid;
+
+use crate::journal::JournalError;
+use crate::world::{PrivateError, World, fresh_nonce};
+
+/// Longest request id, in bytes.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Longest tenant name, in bytes.
+pub const TENANT_BYTES_MAX: usize = 64;
+/// Largest proof of purchase, in bytes.
+pub const PROOF_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// A product that somebody hands over.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Whose service it comes through.
+    pub tenant: String,
+    /// The client's own id for the request: the same id gives the same registration.
+    pub request_id: Option<String>,
+    /// The class.
+    pub priority: Priority,
+    /// Product, purchase, owner.
+    pub details: Details,
+    /// Receipt or invoice (PDF, PNG or JPEG).
+    pub proof: Option<Bytes>,
+    /// The client's trace.
+    pub trace: Option<TraceContext>,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// A registration that is in the log.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// It.
+    pub registration: Registration,
+    /// True when the same request had been accepted before.
+    pub repeated: bool,
+    /// What may be wrong though nobody refused it, for example an unusual serial number.
+    pub warnings: Vec<FieldProblem>,
+}
+
+/// A product was not taken in; nothing is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// Mistakes in the data.
+    #[error("the submission has mistakes")]
+    Invalid(Vec<FieldProblem>),
+    /// The request id was used for something else.
+    #[error("the request id was used before for another submission; they differ in {}", .0.join(", "))]
+    Reused(Vec<String>),
+    /// The log does not take it, or may have and did not say so.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The data cannot be sealed.
+    #[error(transparent)]
+    Private(#[from] PrivateError),
+}
+
+/// Checks a submission and says what is wrong with it, and what may be.
+///
+/// # Errors
+/// [`IntakeError::Invalid`] with every mistake.
+pub fn check(world: &World, submission: &Submission) -> Result<Vec<FieldProblem>, IntakeError> {
+    let details = &submission.details;
+    let connector = world.catalog.find_brand(&details.product.brand);
+    let today = world.now().to_jiff().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let mut problems = details.problems(today);
+    for missing in connector.missing(details) {
+        if problems.iter().all(|known| known.field != missing.field) {
+            problems.push(missing);
+        }
+    }
+    problems.extend(request_problems(submission));
+    if problems.is_empty() { Ok(connector.warnings(details)) } else { Err(IntakeError::Invalid(problems)) }
+}
+
+/// Takes a product in. `known` is where an earlier registration of the same request stands, if the caller knows of one.
+///
+/// # Errors
+/// [`IntakeError`]; nothing is stored then, except that a log which did not answer may still store it: the same
+/// request id then finds it.
+pub async fn submit(world: &World, submission: Submission, known: Option<Shard>) -> Result<Accepted, IntakeError> {
+    let warnings = check(world, &submission)?;
+    let connector = world.catalog.find_brand(&submission.details.product.brand).clone();
+    let id = match &submission.request_id {
+        Some(request) => RegistrationId::of_request(&submission.tenant, request),
+        None => RegistrationId(Uuid::now_v7()),
+    };
+    let shard = Shard::of(connector.id(), world.options.shards);
+    if let Some(known) = known {
+        return repeated(world, known, id, &submission, warnings).await;
+    }
+    let (person_key, key) = world.keys.lease().await.map_err(PrivateError::from)?;
+    let proof = match &submission.proof {
+        Some(bytes) => Some(world.keep_sealed(&key, id, &format!("proof/{id}"), bytes).await?),
+        None => None,
+    };
+    let record = first_record(world, id, connector.id(), &submission, (person_key, &key), proof)?;
+    match world.log.append(shard, id, &record).await {
+        Ok(link) => {
+            let stored = Stored { sequence: link.sequence, shard, registration: id, record, hash: link.hash };
+            let registration = Registration::begin(&stored).map_err(JournalError::from)?;
+            Ok(Accepted { registration, repeated: false, warnings })
+        }
+        Err(AppendError::Conflict { .. }) => repeated(world, shard, id, &submission, warnings).await,
+        Err(error) => Err(JournalError::Append(error).into()),
+    }
+}
+
+fn first_record(
+    world: &World,
+    id: RegistrationId,
+    connector: &str,
+    submission: &Submission,
+    (person_key, key): (PersonKeyId, &PersonKey),
+    proof: Option<ObjectRef>,
+) -> Result<Record, IntakeError> {
+    let details = &submission.details;
+    let submitted = Submitted {
+        tenant: submission.tenant.clone(),
+        request_id: submission.request_id.clone(),
+        connector: connector.to_owned(),
+        brand: details.product.brand.clone(),
+        model: details.product.model.clone(),
+        purchased_on: details.purchase.date,
+        priority: submission.priority,
+        owner_ref: world.master.pseudonym(&submission.tenant, &details.owner.email),
+        person_key,
+        sealed: key.seal(id, &fresh_nonce(), details).map_err(PrivateError::from)?,
+        proof,
+    };
+    Ok(Record {
+        id: RecordId(Uuid::now_v7()),
+        at: world.now(),
+        actor: submission.actor.clone(),
+        cause: None,
+        trace: submission.trace,
+        previous: None,
+        events: vec![submitted.into()],
+    })
+}
+
+/// The request id was seen before: the same submission gets the same answer, another one a list of differences.
+async fn repeated(
+    world: &World,
+    shard: Shard,
+    id: RegistrationId,
+    submission: &Submission,
+    warnings: Vec<FieldProblem>,
+) -> Result<Accepted, IntakeError> {
+    let history = world.log.load(shard, id).await.map_err(JournalError::from)?;
+    let first = history.first().ok_or(JournalError::NotFound)?;
+    let as_submitted = Registration::begin(first).map_err(JournalError::from)?;
+    let mut differences = world.open(&as_submitted).await?.differences(&submission.details);
+    if as_submitted.priority != submission.priority {
+        differences.push("priority".to_owned());
+    }
+    if as_submitted.proof.is_some() != submission.proof.is_some() {
+        differences.push("proof_of_purchase".to_owned());
+    }
+    if !differences.is_empty() {
+        return Err(IntakeError::Reused(differences));
+    }
+    let registration = Registration::replay(&history).map_err(JournalError::from)?.ok_or(JournalError::NotFound)?;
+    Ok(Accepted { registration, repeated: true, warnings })
+}
+
+fn request_problems(submission: &Submission) -> Vec<FieldProblem> {
+    let mut problems = Vec::new();
+    let printable = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    if let Some(id) = &submission.request_id
+        && (id.is_empty() || id.len() > REQUEST_ID_BYTES_MAX || !printable(id))
+    {
+        let text = format!("must be 1 to {REQUEST_ID_BYTES_MAX} printable ASCII characters");
+        problems.push(FieldProblem::new("request_id", text));
+    }
+    let tenant = &submission.tenant;
+    let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if tenant.is_empty() || tenant.len() > TENANT_BYTES_MAX || !tenant.bytes().all(token) {
+        let text = format!("must be 1 to {TENANT_BYTES_MAX} characters of a-z, 0-9, - and _");
+        problems.push(FieldProblem::new("tenant", text));
+    }
+    problems.extend(submission.proof.as_deref().and_then(proof_problem));
+    problems
+}
+
+fn proof_problem(bytes: &[u8]) -> Option<FieldProblem> {
+    let known = [&b"%PDF"[..], b"\x89PNG", b"\xFF\xD8\xFF"];
+    if bytes.len() > PROOF_BYTES_MAX {
+        let text = format!("has {} bytes; at most {PROOF_BYTES_MAX} are taken", bytes.len());
+        Some(FieldProblem::new("proof_of_purchase", text))
+    } else if !known.iter().any(|magic| bytes.starts_with(magic)) {
+        Some(FieldProblem::new("proof_of_purchase", "is neither PDF, PNG nor JPEG; send one of these"))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,100 @@
+//! Decide, store, take in: the one way by which a registration moves.
+
+use std::time::Duration;
+
+use bus::{AppendError, LoadError};
+use events::state::HistoryError;
+use events::{Actor, Command, Record, RecordId, Refusal, Registration, RegistrationId, Shard, Stored, decide};
+use uuid::Uuid;
+
+use crate::world::World;
+
+/// First pause after a store that did not answer.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest pause between tries to store an outcome.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// A wish was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A rule said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Another record came in between; reload and decide again.
+    #[error("another record of this registration came first")]
+    LostRace,
+    /// The log did not take it, or may have and did not say so.
+    #[error("failed to append to the log")]
+    Append(#[source] AppendError),
+    /// The log cannot be read.
+    #[error("failed to load the registration from the log")]
+    Load(#[from] LoadError),
+    /// What the log holds is no history of ours.
+    #[error("failed to replay the registration")]
+    History(#[from] HistoryError),
+    /// No such registration.
+    #[error("no registration has this id")]
+    NotFound,
+}
+
+/// The registration as the log knows it now.
+///
+/// # Errors
+/// [`JournalError`] when there is none or it cannot be read.
+pub async fn load(world: &World, shard: Shard, id: RegistrationId) -> Result<Registration, JournalError> {
+    let history = world.log.load(shard, id).await?;
+    Registration::replay(&history)?.ok_or(JournalError::NotFound)
+}
+
+/// Decides `command` on `registration`, appends what follows from it, and takes it in.
+///
+/// # Errors
+/// [`JournalError`]; the registration is unchanged then.
+pub async fn record(
+    world: &World,
+    registration: &mut Registration,
+    command: Command,
+    actor: Actor,
+) -> Result<(), JournalError> {
+    let events = decide(registration, command)?;
+    let record = Record {
+        id: RecordId(Uuid::now_v7()),
+        at: world.now(),
+        actor,
+        cause: Some(registration.last_record),
+        trace: registration.trace,
+        previous: Some(registration.last),
+        events,
+    };
+    let link = match world.log.append(registration.shard, registration.id, &record).await {
+        Ok(link) => link,
+        Err(AppendError::Conflict { .. }) => return Err(JournalError::LostRace),
+        Err(error) => return Err(JournalError::Append(error)),
+    };
+    let (sequence, hash) = (link.sequence, link.hash);
+    let stored = Stored { sequence, shard: registration.shard, registration: registration.id, record, hash };
+    registration.apply(&stored)?;
+    Ok(())
+}
+
+/// As [`record`], for an outcome that must not be lost: tries until it is stored or a rule refuses it.
+///
+/// A late or doubled outcome is refused by the attempt's number, so trying again is safe.
+pub async fn record_outcome(world: &World, registration: &mut Registration, command: Command) -> Result<(), Refusal> {
+    let mut pause = PAUSE_MIN;
+    loop {
+        let error = match record(world, registration, command.clone(), Actor::System).await {
+            Ok(()) => return Ok(()),
+            Err(JournalError::Refused(refusal)) => return Err(refusal),
+            Err(error) => error,
+        };
+        if !matches!(error, JournalError::LostRace) {
+            tracing::warn!(id = %registration.id, %error, "an outcome is not stored yet, trying again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        if let Ok(now) = load(world, registration.shard, registration.id).await {
+            *registration = now;
+        }
+    }
+}

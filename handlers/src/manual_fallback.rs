@@ -1,0 +1,235 @@
+//! Manual fallback: the packet is made, kept and mailed to the owner.
+
+use std::sync::Arc;
+
+use connectors::{Connector, ManualView};
+use events::event::{PacketFailed, PacketSent};
+use events::{Command, Details, ManualReason, ObjectRef, Registration, Stage};
+use jiff::civil::Date;
+use mail::{Attachment, Letter, PacketLetter, RegisterByEvent};
+use packet::{Packet, PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
+
+use crate::world::{PrivateError, World};
+
+/// What stops a packet on its way.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error("the packet cannot be made: {0}")]
+    Render(#[from] packet::PacketError),
+    #[error("the guide cannot be filled in: {0}")]
+    Guide(#[from] connectors::TemplateError),
+    #[error("the packet's renderer stopped")]
+    RenderStopped,
+    #[error("the letter cannot be written: {0}")]
+    Letter(#[from] mail::TemplateError),
+    #[error("the mail cannot be sent: {0}")]
+    Mail(#[from] mail::MailError),
+    #[error("the packet cannot be kept: {0}")]
+    Private(#[from] PrivateError),
+}
+
+impl SendError {
+    /// Whether another try may help.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Mail(error) => !error.is_permanent(),
+            Self::Private(_) => true,
+            Self::Render(_) | Self::RenderStopped | Self::Guide(_) | Self::Letter(_) => false,
+        }
+    }
+}
+
+/// Sends the packet and tells what to record.
+///
+/// # Errors
+/// [`PrivateError`] when the person's data cannot be read now; nothing was sent then.
+pub(crate) async fn send(world: &World, registration: &Registration) -> Result<Command, PrivateError> {
+    let Stage::PacketDue { reason, failures, .. } = registration.stage else {
+        return Ok(Command::RecordPacketFailure(PacketFailed { detail: "no packet is due".into(), retry_at: None }));
+    };
+    let details = world.open(registration).await?;
+    Ok(match make_and_mail(world, registration, &details, reason).await {
+        Ok(sent) => Command::RecordPacketSent(sent),
+        Err(error) => {
+            let policy = &world.options.packet_retry;
+            let again = error.is_passing() && failures + 1 < policy.tries_max;
+            let pause = policy.pause(failures + 1, rand::random::<f64>(), None);
+            let retry_at = again.then(|| world.now().plus(pause));
+            Command::RecordPacketFailure(PacketFailed { detail: error.to_string(), retry_at })
+        }
+    })
+}
+
+async fn make_and_mail(
+    world: &World,
+    registration: &Registration,
+    details: &Details,
+    reason: ManualReason,
+) -> Result<PacketSent, SendError> {
+    let connector = world.connector(registration);
+    let view = connector.manual_view(details)?;
+    let data = packet_data(world, registration, &connector, &view, details, reason);
+    let packet = render(world, registration, data.clone()).await?;
+    let pdf = keep(world, registration, &packet).await?;
+    let message_id = mail::message_id(&registration.id.to_string(), "packet", &world.options.mail_domain);
+    let letter = letter(world, registration, &data, details, &packet, message_id.clone())?;
+    world.mailer.send(&letter).await?;
+    Ok(PacketSent { pdf, message_id, missing_glyphs: packet.missing_glyphs })
+}
+
+/// On a thread of its own: typst needs some milliseconds of processor time.
+async fn render(world: &World, registration: &Registration, data: PacketData) -> Result<Packet, SendError> {
+    let renderer = Arc::clone(&world.packets);
+    let written_at = registration.submitted_at.to_jiff();
+    let rendered = tokio::task::spawn_blocking(move || renderer.render(&data, written_at)).await;
+    match rendered {
+        Ok(packet) => Ok(packet?),
+        Err(_) => Err(SendError::RenderStopped),
+    }
+}
+
+async fn keep(world: &World, registration: &Registration, packet: &Packet) -> Result<ObjectRef, PrivateError> {
+    let key = world.key(registration).await?;
+    world.keep_sealed(&key, registration.id, &packet_name(registration), &packet.pdf).await
+}
+
+/// The packet's name in the object store.
+fn packet_name(registration: &Registration) -> String {
+    format!("packet/{}.pdf", registration.id)
+}
+
+fn packet_data(
+    world: &World,
+    registration: &Registration,
+    connector: &Connector,
+    view: &ManualView,
+    details: &Details,
+    reason: ManualReason,
+) -> PacketData {
+    let (owner, purchase, product) = (&details.owner, &details.purchase, &details.product);
+    PacketData {
+        registration_id: registration.id.to_string(),
+        reference: registration.id.reference(),
+        maker: PacketMaker {
+            name: maker_name(connector, details),
+            website: view.website.clone(),
+            phone: view.phone.clone(),
+            postal: view.postal.clone(),
+        },
+        reason: reason_in_words(reason, &maker_name(connector, details)),
+        product: PacketProduct {
+            brand: product.brand.clone(),
+            model: product.model.clone(),
+            serial: product.serial.clone(),
+        },
+        purchase: PacketPurchase { date: purchase.date, shop: purchase.shop.clone(), price: purchase.price.clone() },
+        owner: PacketOwner {
+            name: owner.name.clone(),
+            email: Some(owner.email.clone()),
+            phone: owner.phone.clone(),
+            address: address_lines(details),
+        },
+        fields: view
+            .fields
+            .iter()
+            .map(|field| PacketField {
+                label: field.label.clone(),
+                value: field.value.clone(),
+                note: field.note.clone(),
+            })
+            .collect(),
+        steps: view.steps.clone(),
+        link: view.link.clone(),
+        register_by: register_by(connector, details),
+        done_hint: world.options.done_hint.replace("{id}", &registration.id.to_string()),
+        notes: Vec::new(),
+    }
+}
+
+fn register_by(connector: &Connector, details: &Details) -> Option<Date> {
+    details.purchase.date.and_then(|purchased_on| connector.register_by(purchased_on))
+}
+
+/// The generic connector has no name of its own: there it is the brand.
+fn maker_name(connector: &Connector, details: &Details) -> String {
+    if connector.is_generic() { details.product.brand.clone() } else { connector.name().to_owned() }
+}
+
+fn address_lines(details: &Details) -> Vec<String> {
+    let address = &details.owner.address;
+    let town = [&address.postal_code, &address.city].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ");
+    let lines = [address.street.clone(), Some(town), address.country.clone()];
+    lines.into_iter().flatten().filter(|line| !line.is_empty()).collect()
+}
+
+fn reason_in_words(reason: ManualReason, maker: &str) -> String {
+    match reason {
+        ManualReason::MakerIsManualOnly => format!("{maker} takes registrations by hand only."),
+        ManualReason::UnknownBrand => {
+            format!("We do not know yet how {maker} takes registrations, so we prepared all that it will ask for.")
+        }
+        ManualReason::Captcha => {
+            format!("{maker} asks for proof that a person fills in its form, so this is yours to do.")
+        }
+        ManualReason::FormChanged => format!("{maker} has changed its form, and we would rather not guess."),
+        ManualReason::LoginRequired => {
+            format!("{maker} asks for an account of your own before it takes a registration.")
+        }
+        ManualReason::MethodsExhausted => format!("We tried to register it for you, but {maker} did not take it."),
+    }
+}
+
+fn letter(
+    world: &World,
+    registration: &Registration,
+    data: &PacketData,
+    details: &Details,
+    packet: &Packet,
+    message_id: String,
+) -> Result<Letter, SendError> {
+    let words = world.letters.render_packet(&PacketLetter {
+        owner_name: details.owner.name.clone(),
+        product: format!("{} {}", details.product.brand, details.product.model),
+        maker: data.maker.name.clone(),
+        reference: data.reference.clone(),
+        reason: data.reason.clone(),
+        steps: data.steps.clone(),
+        link: data.link.clone(),
+        register_by: data.register_by,
+        done_link: None,
+        done_hint: data.done_hint.clone(),
+    })?;
+    let mut attachments = vec![Attachment {
+        filename: format!("{}.pdf", data.reference),
+        content_type: "application/pdf".to_owned(),
+        bytes: packet.pdf.clone(),
+    }];
+    attachments.extend(data.register_by.map(|date| calendar(registration, data, date)));
+    Ok(Letter {
+        message_id,
+        written_at: world.now().to_jiff(),
+        to_name: details.owner.name.clone(),
+        to_address: details.owner.email.clone(),
+        subject: words.subject,
+        text: words.text,
+        html: words.html,
+        attachments,
+    })
+}
+
+fn calendar(registration: &Registration, data: &PacketData, date: Date) -> Attachment {
+    let product = format!("{} {}", data.product.brand, data.product.model);
+    let file = mail::register_by_event(&RegisterByEvent {
+        uid: &registration.id.to_string(),
+        written_at: registration.submitted_at.to_jiff(),
+        date,
+        summary: &format!("Last day to register {product} ({})", data.reference),
+        description: &data.done_hint,
+        url: data.link.as_deref(),
+    });
+    Attachment {
+        filename: "register-by.ics".to_owned(),
+        content_type: "text/calendar; charset=utf-8; method=PUBLISH".to_owned(),
+        bytes: file.into_bytes(),
+    }
+}

@@ -1,0 +1,189 @@
+//! Notify: tells outside subscribers what became of a registration, each fact once, as CloudEvents JSON on the stream NOTIFY.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{EventLog, Follow, FollowError, FollowItem, LoadError, Notification, NotifyError, NotifyLog};
+use events::state::HistoryError;
+use events::{Event, Registration, RegistrationId, Sequence, Stored, subject};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// Records read at once.
+const PAGE_RECORDS_MAX: usize = 512;
+/// How long a page waits for its first record.
+const PAGE_WAIT: Duration = Duration::from_secs(1);
+/// Pause after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Tenants remembered of registrations that have not ended; more are read from the log again.
+const TENANTS_MAX: usize = 100_000;
+
+/// Notifications cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum PublishError {
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
+    #[error("failed to follow the log")]
+    Follow(#[from] FollowError),
+    #[error("failed to find whose registration it is")]
+    Load(#[from] LoadError),
+    #[error("failed to find whose registration it is")]
+    History(#[from] HistoryError),
+}
+
+/// Follows the log and publishes.
+pub struct Notifier {
+    log: Arc<dyn EventLog>,
+    notify: Arc<NotifyLog>,
+    tenants: HashMap<RegistrationId, Arc<str>>,
+    position: Sequence,
+}
+
+impl Notifier {
+    /// A notifier between two streams.
+    #[must_use]
+    pub fn new(log: Arc<dyn EventLog>, notify: Arc<NotifyLog>) -> Self {
+        Self { log, notify, tenants: HashMap::new(), position: 0 }
+    }
+
+    /// Publishes until `shutdown`. After any failure it asks the stream NOTIFY itself how far it had come.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        while !shutdown.is_cancelled() {
+            let ended = tokio::select! {
+                ended = self.publish_from_where_it_stands() => ended,
+                () = shutdown.cancelled() => return,
+            };
+            if let Err(error) = ended {
+                tracing::warn!(%error, "notifications pause");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn publish_from_where_it_stands(&mut self) -> Result<(), PublishError> {
+        self.position = self.notify.last_position().await?.unwrap_or(0);
+        let mut follow = self.log.follow(self.position + 1).await?;
+        loop {
+            self.publish_page(follow.as_mut()).await?;
+        }
+    }
+
+    async fn publish_page(&mut self, follow: &mut dyn Follow) -> Result<(), PublishError> {
+        let page = follow.next_page(PAGE_RECORDS_MAX, PAGE_WAIT).await?;
+        let mut batch = Vec::new();
+        let mut position = self.position;
+        for item in page.items {
+            match item {
+                FollowItem::Record(stored) => {
+                    position = stored.sequence;
+                    self.remember_tenant(&stored);
+                    batch.extend(self.notifications(&stored).await?);
+                }
+                FollowItem::Unreadable { sequence, .. } => position = sequence,
+            }
+        }
+        if !batch.is_empty() {
+            self.notify.publish(batch).await?;
+        }
+        self.position = position;
+        Ok(())
+    }
+
+    fn remember_tenant(&mut self, stored: &Stored) {
+        if let Some(Event::Submitted(submitted)) = stored.record.events.first()
+            && self.tenants.len() < TENANTS_MAX
+        {
+            self.tenants.insert(stored.registration, submitted.tenant.as_str().into());
+        }
+    }
+
+    async fn notifications(&mut self, stored: &Stored) -> Result<Vec<Notification>, PublishError> {
+        let told: Vec<(usize, &Event)> =
+            stored.record.events.iter().enumerate().filter(|(_, event)| is_told(event)).collect();
+        if told.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tenant = self.tenant(stored).await?;
+        if stored.record.events.iter().any(ends) {
+            self.tenants.remove(&stored.registration);
+        }
+        Ok(told.into_iter().map(|(place, event)| notification(stored, &tenant, place, event)).collect())
+    }
+
+    async fn tenant(&self, stored: &Stored) -> Result<Arc<str>, PublishError> {
+        if let Some(tenant) = self.tenants.get(&stored.registration) {
+            return Ok(tenant.clone());
+        }
+        let history = self.log.load(stored.shard, stored.registration).await?;
+        let registration = Registration::replay(&history)?.ok_or(HistoryError::NotSubmitted)?;
+        Ok(registration.tenant.into())
+    }
+}
+
+/// Facts that the outside is told; the steps between are for the log alone.
+const fn is_told(event: &Event) -> bool {
+    match event {
+        Event::RegistrationSucceeded(_)
+        | Event::OutcomeUnknown(_)
+        | Event::ManualRequired(_)
+        | Event::PacketSent(_)
+        | Event::UserCompleted(_)
+        | Event::CorrectionNeeded(_)
+        | Event::Cancelled(_) => true,
+        Event::Submitted(_)
+        | Event::Dispatched(_)
+        | Event::AttemptStarted(_)
+        | Event::AttemptSucceeded(_)
+        | Event::AttemptFailed(_)
+        | Event::RetryScheduled(_)
+        | Event::PacketFailed(_)
+        | Event::Corrected(_)
+        | Event::RetryRequested(_) => false,
+    }
+}
+
+const fn ends(event: &Event) -> bool {
+    matches!(event, Event::RegistrationSucceeded(_) | Event::UserCompleted(_) | Event::Cancelled(_))
+}
+
+fn notification(stored: &Stored, tenant: &str, place: usize, event: &Event) -> Notification {
+    let body = json!({
+        "specversion": "1.0",
+        "id": format!("{}-{place}", stored.record.id),
+        "source": "/regflow",
+        "type": format!("io.regflow.registration.{}.v1", event.name()),
+        "subject": stored.registration.to_string(),
+        "time": stored.record.at.to_string(),
+        "datacontenttype": "application/json",
+        "sequence": stored.sequence.to_string(),
+        "data": data(event),
+    });
+    Notification {
+        subject: subject::notification(tenant, stored.registration, event.name()),
+        position: stored.sequence,
+        body: body.to_string().into(),
+    }
+}
+
+/// What a subscriber needs to act; no personal data.
+fn data(event: &Event) -> Value {
+    match event {
+        Event::RegistrationSucceeded(e) => json!({ "method": e.method, "confirmation": e.confirmation }),
+        Event::OutcomeUnknown(e) => json!({ "attempt": e.attempt, "detail": e.detail }),
+        Event::ManualRequired(e) => json!({ "reason": e.reason }),
+        Event::PacketSent(e) => json!({ "message_id": e.message_id }),
+        Event::UserCompleted(e) => json!({ "confirmation": e.confirmation }),
+        Event::CorrectionNeeded(e) => json!({ "fields": e.fields }),
+        Event::Cancelled(e) => json!({ "reason": e.reason }),
+        Event::Submitted(_)
+        | Event::Dispatched(_)
+        | Event::AttemptStarted(_)
+        | Event::AttemptSucceeded(_)
+        | Event::AttemptFailed(_)
+        | Event::RetryScheduled(_)
+        | Event::PacketFailed(_)
+        | Event::Corrected(_)
+        | Event::RetryRequested(_) => Value::Null,
+    }
+}

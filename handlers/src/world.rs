@@ -1,0 +1,139 @@
+//! What handlers work with: the log, the keys, the makers, the mail; and the only clock.
+
+use std::sync::Arc;
+
+use bus::{EventLog, KeyVault, ObjectStore};
+use connectors::{ApiClient, Catalog, Connector};
+use events::seal::{MasterKey, NONCE_BYTES, Nonce, PersonKey};
+use events::{Details, ObjectRef, Registration, RegistrationId, RetryPolicy, Timestamp};
+use form::Browsers;
+use mail::{Mailer, Templates};
+use packet::PacketRenderer;
+
+/// Tells the time.
+pub type Clock = fn() -> Timestamp;
+
+/// The machine's clock.
+#[must_use]
+pub fn system_clock() -> Timestamp {
+    jiff::Timestamp::now().into()
+}
+
+/// Settings that handlers need.
+#[derive(Debug, Clone)]
+pub struct WorldOptions {
+    /// Number of shards of the stream.
+    pub shards: u16,
+    /// The domain in Message-IDs.
+    pub mail_domain: String,
+    /// How often a packet that could not be sent is tried again.
+    pub packet_retry: RetryPolicy,
+    /// How the owner tells that it is done; `{id}` stands for the registration's id.
+    pub done_hint: String,
+}
+
+/// Everything outside of the rules that a handler may touch.
+pub struct World {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Person keys.
+    pub keys: Arc<KeyVault>,
+    /// Packets, screenshots, proofs.
+    pub objects: Arc<dyn ObjectStore>,
+    /// What is known of makers.
+    pub catalog: Arc<Catalog>,
+    /// Makers' APIs.
+    pub api: ApiClient,
+    /// Makers' forms.
+    pub browsers: Browsers,
+    /// The packet's renderer.
+    pub packets: Arc<PacketRenderer>,
+    /// Mail.
+    pub mailer: Mailer,
+    /// The words of letters.
+    pub letters: Templates,
+    /// The master key, for pseudonyms.
+    pub master: MasterKey,
+    /// Settings.
+    pub options: WorldOptions,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// The person's data cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivateError {
+    /// The key is not in the vault (any more).
+    #[error("the person's key is gone")]
+    KeyGone,
+    /// The vault cannot be asked.
+    #[error("failed to fetch the person's key")]
+    Keys(#[from] bus::KeyError),
+    /// The key does not fit.
+    #[error("failed to open the sealed data")]
+    Seal(#[from] events::seal::SealError),
+    /// The object store cannot be asked.
+    #[error("failed to reach the object store")]
+    Objects(#[from] bus::ObjectError),
+}
+
+impl World {
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// The registration's connector; the generic one when its own has left the catalog.
+    #[must_use]
+    pub fn connector(&self, registration: &Registration) -> Arc<Connector> {
+        self.catalog.get(&registration.connector).unwrap_or_else(|| self.catalog.generic()).clone()
+    }
+
+    /// The person's key.
+    ///
+    /// # Errors
+    /// [`PrivateError`] when it is gone or cannot be fetched.
+    pub async fn key(&self, registration: &Registration) -> Result<PersonKey, PrivateError> {
+        self.keys.get(registration.person_key).await?.ok_or(PrivateError::KeyGone)
+    }
+
+    /// The registration's details in clear.
+    ///
+    /// # Errors
+    /// [`PrivateError`] when the key is gone or does not fit.
+    pub async fn open(&self, registration: &Registration) -> Result<Details, PrivateError> {
+        Ok(self.key(registration).await?.open(registration.id, &registration.sealed)?)
+    }
+
+    /// Seals bytes with the person's key and keeps them under `name`.
+    ///
+    /// # Errors
+    /// [`PrivateError`] when they cannot be sealed or kept.
+    pub async fn keep_sealed(
+        &self,
+        key: &PersonKey,
+        id: RegistrationId,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<ObjectRef, PrivateError> {
+        let sealed = key.seal_bytes(id, &fresh_nonce(), bytes)?;
+        Ok(self.objects.put(name, sealed.into()).await?)
+    }
+
+    /// What [`Self::keep_sealed`] kept, in clear.
+    ///
+    /// # Errors
+    /// [`PrivateError`] when it is not there or does not open.
+    pub async fn fetch_sealed(&self, registration: &Registration, name: &str) -> Result<Vec<u8>, PrivateError> {
+        let sealed = self.objects.get(name).await?;
+        Ok(self.key(registration).await?.open_bytes(registration.id, &sealed)?)
+    }
+}
+
+/// A nonce that was never used before (192 random bits).
+pub(crate) fn fresh_nonce() -> Nonce {
+    let mut nonce = [0; NONCE_BYTES];
+    rand::RngCore::fill_bytes(&mut rand::rng(), &mut nonce);
+    nonce
+}

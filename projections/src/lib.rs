@@ -1,0 +1,23 @@
+//! Views in sled, built from the log and disposable: deleting their folder loses nothing.
+//!
+//! [`StatusView`] holds one [`Row`] for each registration. It takes in pages of the log by `apply`, writes the rows and
+//! the checkpoint in one atomic batch, and shows them by id and in lists. On any doubt it is set aside and begun anew.
+
+mod checkpoint;
+mod codec;
+mod error;
+mod fold;
+mod keys;
+mod list;
+mod opening;
+mod row;
+mod store;
+mod view;
+
+pub use checkpoint::{Checkpoint, Counts};
+pub use error::{Doubt, ListError, NotYet, ViewError};
+pub use fold::{Applied, Change, PAGE_RECORDS_MAX, Update};
+pub use list::{Filter, PAGE_ROWS_MAX, Page};
+pub use opening::SetAside;
+pub use row::{LastError, Row, Waiting};
+pub use view::{FLUSH_EVERY, Opened, StatusView, UPDATES_MAX};

@@ -1,0 +1,192 @@
+//! Opening a view without trusting it: on a thread of its own, with a deadline; in doubt the folder is moved aside.
+//!
+//! sled can return an error, panic or hang on a damaged file. A view is a cache, so all three end the same way: the
+//! folder is kept for whoever wants to look into it, and an empty one takes its place.
+
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use events::Timestamp;
+
+use crate::checkpoint::{BadCheckpoint, Saved};
+use crate::error::{Doubt, ViewError};
+use crate::keys;
+use crate::store::Store;
+
+/// How long opening may take; a view of some million rows takes a few seconds.
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+/// How long closing may take before the store is left to itself.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// How long another handle of the folder, such as one that is just being dropped, is waited for.
+const FREE_WITHIN: Duration = Duration::from_secs(2);
+/// Pause between two looks whether it is free.
+const FREE_PAUSE: Duration = Duration::from_millis(20);
+/// Folders moved aside that are kept, the newest.
+const SET_ASIDE_MAX: usize = 3;
+/// Stands between the folder's name and the time.
+const ASIDE: &str = ".aside-";
+
+/// A folder that was moved out of the way.
+#[derive(Debug)]
+pub struct SetAside {
+    /// Where it is now; nothing when there was no folder.
+    pub path: Option<PathBuf>,
+    /// Why.
+    pub why: Doubt,
+}
+
+/// A store ready for use.
+pub(crate) struct OpenedStore {
+    pub store: Store,
+    /// What it knows; nothing when it is empty.
+    pub saved: Option<Saved>,
+    pub set_aside: Option<SetAside>,
+}
+
+/// Opens the view in `dir` if it was built from stream `incarnation`, else an empty one in its place.
+pub(crate) fn open(dir: &Path, incarnation: i64, now: Timestamp) -> Result<OpenedStore, ViewError> {
+    let folder = dir.to_owned();
+    let opened = within(OPEN_WITHIN, "open", move || open_and_check(&folder, incarnation));
+    match opened.and_then(|result| result) {
+        Ok(Ok((store, saved))) => Ok(OpenedStore { store, saved, set_aside: None }),
+        Err(error @ (ViewError::InUse | ViewError::Folder { .. })) => Err(error),
+        Ok(Err(why)) => open_anew(dir, why, now),
+        Err(error) => open_anew(dir, Doubt::Unreadable(error), now),
+    }
+}
+
+/// Moves what is in `dir` aside and opens an empty store in its place.
+pub(crate) fn open_anew(dir: &Path, why: Doubt, now: Timestamp) -> Result<OpenedStore, ViewError> {
+    let path = move_aside(dir, now).map_err(|source| ViewError::Folder { doing: "move aside", source })?;
+    let folder = dir.to_owned();
+    let store = within(OPEN_WITHIN, "open", move || open_when_free(&folder)).and_then(|result| result)?;
+    Ok(OpenedStore { store, saved: None, set_aside: Some(SetAside { path, why }) })
+}
+
+/// Closes a store, or leaves it to itself when it hangs.
+pub(crate) fn close(store: Store) -> Result<(), ViewError> {
+    within(CLOSE_WITHIN, "close", move || drop(store))
+}
+
+fn open_and_check(dir: &Path, incarnation: i64) -> Result<Result<(Store, Option<Saved>), Doubt>, ViewError> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent).map_err(|source| ViewError::Folder { doing: "create", source })?;
+    }
+    let store = open_when_free(dir)?;
+    let Some(bytes) = store.get(keys::CHECKPOINT)? else {
+        return Ok(if store.is_empty()? { Ok((store, None)) } else { Err(Doubt::NoCheckpoint) });
+    };
+    Ok(match Saved::from_bytes(&bytes) {
+        Ok(saved) if saved.checkpoint.incarnation == incarnation => Ok((store, Some(saved))),
+        Ok(saved) => Err(Doubt::OtherStream { found: saved.checkpoint.incarnation }),
+        Err(BadCheckpoint::OtherSchema(found)) => Err(Doubt::OtherSchema { found }),
+        Err(BadCheckpoint::Undecodable) => Err(Doubt::Unreadable(ViewError::Undecodable)),
+    })
+}
+
+fn open_when_free(dir: &Path) -> Result<Store, ViewError> {
+    let deadline = Instant::now() + FREE_WITHIN;
+    loop {
+        match Store::open(dir) {
+            Err(ViewError::InUse) if Instant::now() < deadline => thread::sleep(FREE_PAUSE),
+            opened => return opened,
+        }
+    }
+}
+
+/// Does `work` on a thread of its own; when it does not end in time, the thread is left behind.
+fn within<T: Send + 'static>(
+    deadline: Duration,
+    doing: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ViewError> {
+    let (done, wait) = mpsc::channel();
+    let thread = thread::Builder::new().name(format!("view-{doing}"));
+    let spawned = thread.spawn(move || {
+        let result = catch_unwind(AssertUnwindSafe(work));
+        // nobody listens when the deadline has passed; what was opened is then closed again
+        drop(done.send(result));
+    });
+    spawned.map_err(|source| ViewError::Store { doing, source: source.into() })?;
+    match wait.recv_timeout(deadline) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(_)) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(ViewError::Panicked { doing }),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(ViewError::TimedOut { doing }),
+    }
+}
+
+/// Renames `dir` to `<dir>.aside-<time>` and keeps only the newest of those.
+fn move_aside(dir: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
+    if !dir.exists() {
+        return Ok(None);
+    }
+    let name = dir.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
+    let prefix = format!("{name}{ASIDE}");
+    let time = now.to_jiff().strftime("%Y%m%dT%H%M%S.%6fZ");
+    let target = dir.with_file_name(format!("{prefix}{time}"));
+    if target.exists() {
+        // twice at the same microsecond: the later one is no worse
+        fs::remove_dir_all(&target)?;
+    }
+    fs::rename(dir, &target)?;
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    remove_all_but_newest(parent, &prefix)?;
+    Ok(Some(target))
+}
+
+fn remove_all_but_newest(parent: &Path, prefix: &str) -> io::Result<()> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) && entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    // the time in the name sorts as text
+    found.sort();
+    let surplus = found.len().saturating_sub(SET_ASIDE_MAX);
+    found.iter().take(surplus).try_for_each(fs::remove_dir_all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_hangs_is_left_behind_at_its_deadline() {
+        let (release, held) = mpsc::channel::<()>();
+        let result = within(Duration::from_millis(10), "open", move || held.recv());
+        assert!(matches!(result, Err(ViewError::TimedOut { doing: "open" })), "{result:?}");
+        drop(release);
+    }
+
+    #[test]
+    fn work_that_panics_is_an_error() {
+        let result = within(OPEN_WITHIN, "open", || assert!(Path::new("").exists(), "planted"));
+        assert!(matches!(result, Err(ViewError::Panicked { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn only_the_newest_three_folders_moved_aside_are_kept() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let dir = parent.path().join("status");
+        fs::create_dir(parent.path().join("status2.aside-1")).expect("a folder of somebody else");
+        for second in 0..5 {
+            fs::create_dir(&dir).expect("a folder");
+            move_aside(&dir, Timestamp(second * 1_000_000)).expect("moved");
+        }
+        let mut names: Vec<_> = fs::read_dir(parent.path())
+            .expect("readable")
+            .map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        let kept = ["02", "03", "04"].map(|second| format!("status.aside-19700101T0000{second}.000000Z"));
+        assert_eq!(names[..3], kept);
+        assert_eq!(names[3..], ["status2.aside-1"]);
+    }
+}

@@ -1,0 +1,282 @@
+//! Settings: the committed regflow.toml with its defaults is compiled in; a file and the environment may change them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use config::{Config, Environment, File, FileFormat};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// The committed file: the manual of all keys, and their defaults.
+pub const DEFAULTS: &str = include_str!("../regflow.toml");
+/// Largest settings or secret file, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub server: Server,
+    pub nats: Nats,
+    pub engine: EngineSettings,
+    pub catalog: CatalogSettings,
+    pub browser: BrowserSettings,
+    pub smtp: Smtp,
+    pub packet: PacketSettings,
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub grpc: SocketAddr,
+    pub data: PathBuf,
+    pub submit_timeout_ms: u64,
+    pub requests_max: usize,
+}
+
+/// `[nats]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nats {
+    pub url: String,
+    pub monitor_url: String,
+    pub credentials: String,
+    pub ca: String,
+    pub replicas: usize,
+    pub binary: String,
+    pub durability: Durability,
+}
+
+/// Whether an acknowledged write may be lost in a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    Safe,
+    Relaxed,
+}
+
+/// `[engine]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineSettings {
+    pub api_concurrency: usize,
+    pub manual_concurrency: usize,
+    pub drain_timeout_s: u64,
+}
+
+/// `[catalog]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogSettings {
+    pub folder: String,
+    pub sandbox: String,
+}
+
+/// `[browser]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrowserSettings {
+    pub chromedriver: String,
+    pub binary: String,
+    pub sessions: usize,
+    pub form_timeout_s: u64,
+}
+
+/// `[smtp]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    pub host: String,
+    pub port: u16,
+    pub tls: mail::Tls,
+    pub username: String,
+    pub from: String,
+    pub timeout_s: u64,
+    pub connections: usize,
+}
+
+/// `[packet]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PacketSettings {
+    pub fonts: String,
+    pub tries_max: u32,
+    pub base_ms: u64,
+    pub cap_ms: u64,
+    pub done_hint: String,
+    pub mail_domain: String,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+impl Settings {
+    /// The defaults, then `file`, then the environment's `REGFLOW__SECTION__KEY`.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let environment = Environment::with_prefix("REGFLOW").prefix_separator("__").separator("__").try_parsing(true);
+        Self::from_sources(file, environment)
+    }
+
+    fn from_sources(file: Option<&Path>, environment: Environment) -> anyhow::Result<Self> {
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = file {
+            let text = read_bounded(path)?;
+            check_keys(path, &text)?;
+            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+        }
+        let settings: Self = builder
+            .add_source(environment)
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(|error| anyhow::anyhow!("failed to read the settings: {error}"))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let positive = [
+            ("server.requests_max", self.server.requests_max),
+            ("engine.api_concurrency", self.engine.api_concurrency),
+            ("engine.manual_concurrency", self.engine.manual_concurrency),
+            ("browser.sessions", self.browser.sessions),
+            ("smtp.connections", self.smtp.connections),
+            ("nats.replicas", self.nats.replicas),
+        ];
+        for (key, value) in positive {
+            if value == 0 || value > 100_000 {
+                bail!("{key} is {value}; give a number from 1 to 100000");
+            }
+        }
+        if !self.server.grpc.ip().is_loopback() {
+            bail!(
+                "server.grpc is {}: without TLS and login (which are not built yet) only a loopback address such as 127.0.0.1:7460 is taken",
+                self.server.grpc
+            );
+        }
+        Ok(())
+    }
+
+    /// How long a submission may wait for the log.
+    pub fn submit_timeout(&self) -> Duration {
+        Duration::from_millis(self.server.submit_timeout_ms)
+    }
+}
+
+/// A secret from `NAME` or from the file that `NAME_FILE` names; nothing when neither is set.
+pub fn secret(name: &str) -> anyhow::Result<Option<SecretString>> {
+    if let Some(value) = std::env::var_os(name) {
+        let text = value.into_string().map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))?;
+        return Ok(Some(text.into()));
+    }
+    match std::env::var_os(format!("{name}_FILE")) {
+        Some(path) => Ok(Some(read_bounded(Path::new(&path))?.trim().to_owned().into())),
+        None => Ok(None),
+    }
+}
+
+fn read_bounded(path: &Path) -> anyhow::Result<String> {
+    let size = fs::metadata(path).with_context(|| format!("failed to open {}", path.display()))?.len();
+    if size > FILE_BYTES_MAX {
+        bail!("{} has {size} bytes; at most {FILE_BYTES_MAX} are read", path.display());
+    }
+    fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// Refuses keys that the defaults do not have, with the place and the nearest key that they do have.
+fn check_keys(path: &Path, text: &str) -> anyhow::Result<()> {
+    let known: toml::Table = toml::from_str(DEFAULTS).context("failed to parse the compiled-in settings")?;
+    let given: toml::Table = toml::from_str(text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    for (section, keys) in &given {
+        let Some(known_keys) = known.get(section).and_then(toml::Value::as_table) else {
+            bail!("{}: {}", place(path, text, section), unknown(section, known.keys()));
+        };
+        let Some(keys) = keys.as_table() else {
+            bail!("{}: `{section}` is a section: write [{section}] and its keys below", place(path, text, section));
+        };
+        if let Some(key) = keys.keys().find(|key| !known_keys.contains_key(*key)) {
+            bail!("{}: {}", place(path, text, key), unknown(&format!("{section}.{key}"), known_keys.keys()));
+        }
+    }
+    Ok(())
+}
+
+fn unknown<'a>(given: &str, known: impl Iterator<Item = &'a String>) -> String {
+    let (prefix, name) = given.rsplit_once('.').map_or(("", given), |(section, key)| (section, key));
+    let nearest = known.max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+    let dot = if prefix.is_empty() { "" } else { "." };
+    match nearest {
+        Some(nearest) => format!("unknown key `{given}`; the nearest known one is `{prefix}{dot}{nearest}`"),
+        None => format!("unknown key `{given}`"),
+    }
+}
+
+/// `file:line` of the first line that begins with the key (or opens the section).
+fn place(path: &Path, text: &str, key: &str) -> String {
+    let begins = |line: &str| line.trim_start().trim_start_matches('[').starts_with(key);
+    let line = text.lines().position(begins).map_or(1, |index| index + 1);
+    format!("{}:{line}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> anyhow::Result<Settings> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("mine.toml");
+        fs::write(&path, text)?;
+        Settings::from_sources(Some(&path), Environment::with_prefix("REGFLOW_UNUSED"))
+    }
+
+    fn refusal(text: &str) -> String {
+        load(text).map(|_| String::new()).unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_compiled_in_file_is_complete_and_valid() {
+        let settings = load("").expect("the defaults are valid");
+        assert_eq!(settings.nats.durability, Durability::Safe);
+    }
+
+    #[test]
+    fn a_file_changes_only_what_it_names() {
+        let settings = load("[smtp]\nport = 2525\n").expect("valid");
+        assert_eq!((settings.smtp.port, settings.smtp.host.as_str()), (2525, "127.0.0.1"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
+        let text = refusal("[smtp]\nhost = \"h\"\nprot = 25\n");
+        assert!(text.ends_with("mine.toml:3: unknown key `smtp.prot`; the nearest known one is `smtp.port`"), "{text}");
+        assert!(refusal("[mail]\nx = 1\n").contains("mine.toml:1: unknown key `mail`"));
+    }
+
+    #[test]
+    fn a_zero_bound_and_an_open_address_are_refused_by_name() {
+        assert!(refusal("[browser]\nsessions = 0\n").contains("browser.sessions is 0"));
+        assert!(refusal("[server]\ngrpc = \"0.0.0.0:7460\"\n").contains("server.grpc is 0.0.0.0:7460"));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_names_its_key() {
+        assert!(refusal("[smtp]\nport = \"many\"\n").contains("smtp.port"));
+    }
+}

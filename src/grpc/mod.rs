@@ -1,0 +1,79 @@
+//! The gRPC interface: regflow.v1, health, reflection. The only room that knows the generated types of the server.
+
+mod audit;
+mod convert;
+mod errors;
+mod registrations;
+mod views;
+mod watch;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use handlers::World;
+use proto::v1::audit_server::AuditServer;
+use proto::v1::registrations_server::RegistrationsServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch as latest;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use self::audit::AuditService;
+use self::registrations::RegistrationsService;
+pub use self::views::Views;
+
+/// Largest request: a thousand submissions, or one with its proof of purchase.
+const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most streams that one connection may have open.
+const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
+/// Connections that say nothing are asked whether they live.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// What the interface needs.
+pub struct GrpcOptions {
+    pub listener: TcpListener,
+    pub world: Arc<World>,
+    pub views: Arc<Views>,
+    /// Serving once this is true: views and engine have caught up.
+    pub ready: latest::Receiver<bool>,
+    pub submit_timeout: Duration,
+    pub requests_max: usize,
+}
+
+/// Serves until `shutdown`, then lets requests in progress end.
+pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let audit = AuditService { log: options.world.log.clone(), views: options.views.clone() };
+    let registrations =
+        RegistrationsService { world: options.world, views: options.views, submit_timeout: options.submit_timeout };
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_not_serving::<RegistrationsServer<RegistrationsService>>().await;
+    reporter.set_not_serving::<AuditServer<AuditService>>().await;
+    let reporting = tokio::spawn(report_ready(reporter, options.ready));
+    let reflection = |builder: tonic_reflection::server::Builder<'static>| {
+        builder.register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+    };
+    let served = Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .load_shed(true)
+        .layer(tower::limit::GlobalConcurrencyLimitLayer::new(options.requests_max))
+        .add_service(health)
+        .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)
+        .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1alpha()?)
+        .add_service(RegistrationsServer::new(registrations).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(AuditServer::new(audit))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(options.listener), shutdown.cancelled())
+        .await;
+    reporting.abort();
+    Ok(served?)
+}
+
+async fn report_ready(reporter: tonic_health::server::HealthReporter, mut ready: latest::Receiver<bool>) {
+    // ends only with the server when the sender is gone
+    if ready.wait_for(|ready| *ready).await.is_ok() {
+        reporter.set_serving::<RegistrationsServer<RegistrationsService>>().await;
+        reporter.set_serving::<AuditServer<AuditService>>().await;
+    }
+}

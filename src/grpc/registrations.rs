@@ -1,0 +1,226 @@
+//! regflow.v1.Registrations: hand over, ask, follow, finish.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::{Registration, RegistrationId, Shard};
+use futures::StreamExt;
+use handlers::World;
+use handlers::desk::{self, DeskError, RetryWish};
+use handlers::intake::{self, Accepted};
+use projections::{Filter, ListError};
+use proto::v1;
+use proto::v1::registrations_server::Registrations;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+use tonic_types::pb;
+
+use super::views::Views;
+use super::watch::Watcher;
+use super::{convert, errors, wire};
+
+/// Most submissions of one batch.
+const BATCH_MAX: usize = 1_000;
+/// Rows on a page when the client names no size.
+const PAGE_ROWS_DEFAULT: usize = 50;
+/// Updates that wait for a slow watcher before the view's own buffer is used.
+const UPDATES_AHEAD: usize = 256;
+/// Who acts when the access rules cannot tell yet.
+const CLIENT: &str = "grpc";
+
+/// The registrations service; clones share everything.
+#[derive(Clone)]
+pub struct RegistrationsService {
+    pub world: Arc<World>,
+    pub views: Arc<Views>,
+    pub submit_timeout: Duration,
+}
+
+impl RegistrationsService {
+    /// Takes one submission in, or says what is wrong; within its deadline either way.
+    async fn take_in(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Status> {
+        let validate_only = request.validate_only;
+        let submission = convert::submission(request, None)?;
+        if validate_only {
+            intake::check(&self.world, &submission).map_err(|error| errors::of_intake(&error))?;
+            return Ok(v1::SubmitResponse::default());
+        }
+        let known = match &submission.request_id {
+            Some(request) => self.views.shard_of(RegistrationId::of_request(&submission.tenant, request))?,
+            None => None,
+        };
+        let taken = tokio::time::timeout(self.submit_timeout, intake::submit(&self.world, submission, known)).await;
+        match taken {
+            Ok(Ok(accepted)) => Ok(self.answer(&accepted)),
+            Ok(Err(error)) => Err(errors::of_intake(&error)),
+            Err(_) => {
+                let text = "the log did not answer in time; repeat the submission with the same request_id";
+                Err(errors::passing(Code::Unavailable, "LOG_OUTCOME_UNKNOWN", text))
+            }
+        }
+    }
+
+    fn answer(&self, accepted: &Accepted) -> v1::SubmitResponse {
+        self.views.accepted(&accepted.registration);
+        let mut registration = wire::registration(&accepted.registration, &self.world.catalog);
+        registration.warnings = convert::problems(&accepted.warnings);
+        v1::SubmitResponse { registration: Some(registration), repeated_request: accepted.repeated }
+    }
+
+    fn place(&self, text: &str) -> Result<(Shard, RegistrationId), Status> {
+        let id = convert::id(text)?;
+        let shard = self.views.shard_of(id)?.ok_or_else(|| errors::not_found(text))?;
+        Ok((shard, id))
+    }
+
+    /// The registration after a wish was fulfilled, as the view shows it.
+    async fn after(&self, acted: Result<Registration, DeskError>) -> Result<Response<v1::Registration>, Status> {
+        let registration = acted.map_err(|error| errors::of_desk(&error))?;
+        let row = self.views.row(registration.id, registration.last.sequence).await?;
+        Ok(Response::new(match row {
+            Some(row) => wire::row(&row, &self.world.catalog),
+            None => wire::registration(&registration, &self.world.catalog),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl Registrations for RegistrationsService {
+    type WatchStream = std::pin::Pin<Box<dyn Stream<Item = Result<v1::Update, Status>> + Send>>;
+
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
+        self.take_in(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn submit_batch(
+        &self,
+        request: Request<v1::SubmitBatchRequest>,
+    ) -> Result<Response<v1::SubmitBatchResponse>, Status> {
+        let requests = request.into_inner().requests;
+        if requests.len() > BATCH_MAX {
+            let text = format!("has {} submissions; at most {BATCH_MAX} are taken at once", requests.len());
+            return Err(errors::invalid_field("requests", &text));
+        }
+        // side by side, so that they are committed together; in order, so that answers stand in their places
+        let answers = futures::stream::iter(requests).map(|request| self.take_in(request)).buffered(BATCH_MAX);
+        let results = answers.map(|answer| v1::SubmitResult { result: Some(result(answer)) }).collect().await;
+        Ok(Response::new(v1::SubmitBatchResponse { results }))
+    }
+
+    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::Registration>, Status> {
+        let request = request.into_inner();
+        let id = convert::id(&request.id)?;
+        let row = self.views.row(id, request.min_sequence).await?.ok_or_else(|| errors::not_found(&request.id))?;
+        Ok(Response::new(wire::row(&row, &self.world.catalog)))
+    }
+
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
+        let request = request.into_inner();
+        let filter = filter(&request)?;
+        let rows_max = match request.page_size {
+            0 => PAGE_ROWS_DEFAULT,
+            size => usize::try_from(size).map_err(|_| errors::invalid_field("page_size", "must not be negative"))?,
+        };
+        let token = convert::optional(request.page_token);
+        let page = self.views.status.list(&filter, rows_max, token.as_deref()).map_err(|error| match error {
+            ListError::BadToken => {
+                errors::invalid_field("page_token", "was not given for this list; begin again without it")
+            }
+            ListError::View(error) => errors::passing(Code::Unavailable, "VIEW_UNAVAILABLE", error.to_string()),
+        })?;
+        Ok(Response::new(v1::ListResponse {
+            registrations: page.rows.iter().map(|row| wire::row(row, &self.world.catalog)).collect(),
+            next_page_token: page.next_token.unwrap_or_default(),
+            total_size: total(&self.views, &filter),
+        }))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let request = request.into_inner();
+        let id = match request.id.as_str() {
+            "" => None,
+            text => Some(self.place(text)?.1),
+        };
+        let (updates, receiver) = mpsc::channel(UPDATES_AHEAD);
+        let watcher = Watcher {
+            views: self.views.clone(),
+            log: self.world.log.clone(),
+            catalog: self.world.catalog.clone(),
+            id,
+            after: request.after_sequence.unwrap_or_else(|| self.views.status.position()),
+            updates,
+        };
+        tokio::spawn(watcher.run());
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn complete(&self, request: Request<v1::CompleteRequest>) -> Result<Response<v1::Registration>, Status> {
+        let request = request.into_inner();
+        let place = self.place(&request.id)?;
+        let confirmation = convert::optional(request.confirmation);
+        convert::check_text("confirmation", confirmation.as_deref())?;
+        let seen = convert::etag(&request.etag)?;
+        self.after(desk::complete(&self.world, place, confirmation, seen, convert::client(CLIENT)).await).await
+    }
+
+    async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::Registration>, Status> {
+        let request = request.into_inner();
+        let place = self.place(&request.id)?;
+        let reason = convert::optional(request.reason);
+        convert::check_text("reason", reason.as_deref())?;
+        let seen = convert::etag(&request.etag)?;
+        self.after(desk::cancel(&self.world, place, reason, seen, convert::client(CLIENT)).await).await
+    }
+
+    async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::Registration>, Status> {
+        let request = request.into_inner();
+        let place = self.place(&request.id)?;
+        let seen = convert::etag(&request.etag)?;
+        let from = convert::method(request.from_method)?;
+        let correction = match request.correction {
+            Some(correction) => {
+                let before = desk::details(&self.world, place).await.map_err(|error| errors::of_desk(&error))?;
+                Some(convert::corrected(correction, before)?)
+            }
+            None => None,
+        };
+        let wish = RetryWish { from, correction };
+        self.after(desk::retry(&self.world, place, wish, seen, convert::client(CLIENT)).await).await
+    }
+}
+
+fn result(answer: Result<v1::SubmitResponse, Status>) -> v1::submit_result::Result {
+    match answer {
+        Ok(submitted) => v1::submit_result::Result::Submitted(submitted),
+        Err(status) => {
+            let error: pb::Status = errors::as_message(&status);
+            v1::submit_result::Result::Error(error)
+        }
+    }
+}
+
+fn filter(request: &v1::ListRequest) -> Result<Filter, Status> {
+    let mut statuses = Vec::new();
+    for number in &request.states {
+        let state = v1::RegistrationState::try_from(*number)
+            .map_err(|_| errors::invalid_field("states", "has an unknown state"))?;
+        statuses.extend(wire::status(state));
+    }
+    let owner_ref = match request.owner_ref.as_str() {
+        "" => None,
+        text => Some(convert::owner_ref(text)?),
+    };
+    Ok(Filter { statuses, maker: convert::optional(request.maker.clone()), owner_ref })
+}
+
+/// How many there are in all, where the view counts them: by status only.
+fn total(views: &Views, filter: &Filter) -> i64 {
+    if filter.maker.is_some() || filter.owner_ref.is_some() {
+        return 0;
+    }
+    let counts = views.status.counts();
+    let all = events::Status::ALL.iter().filter(|s| filter.statuses.is_empty() || filter.statuses.contains(s));
+    all.map(|status| i64::try_from(counts.of(*status)).unwrap_or(i64::MAX)).sum()
+}

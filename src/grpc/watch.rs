@@ -1,0 +1,142 @@
+//! Watch: a stream of updates that leaves nothing out; what a slow reader missed is read again from the log.
+
+use std::sync::Arc;
+
+use bus::{EventLog, FollowItem};
+use connectors::Catalog;
+use events::{Event, RegistrationId, Sequence, Stored};
+use proto::v1;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tonic::{Code, Status};
+
+use super::views::{CATCH_UP_TIMEOUT, Views};
+use super::{audit, errors, wire};
+
+/// Records read from the log at once.
+const PAGE_RECORDS_MAX: usize = 512;
+
+/// What a watcher is sent through.
+pub type Updates = mpsc::Sender<Result<v1::Update, Status>>;
+
+/// One watcher's task.
+pub struct Watcher {
+    pub views: Arc<Views>,
+    pub log: Arc<dyn EventLog>,
+    pub catalog: Arc<Catalog>,
+    /// Only this one; all when absent.
+    pub id: Option<RegistrationId>,
+    /// Everything after this is sent.
+    pub after: Sequence,
+    pub updates: Updates,
+}
+
+/// The reader has left, or an error was sent: nothing more to do.
+struct Over;
+
+impl Watcher {
+    /// Sends until the reader leaves.
+    pub async fn run(mut self) {
+        let mut live = self.views.status.updates();
+        while self.catch_up().await.is_ok() {
+            loop {
+                match live.recv().await {
+                    Ok(update) if update.sequence <= self.after => {}
+                    Ok(update) => {
+                        let row = wire::row(&update.row, &self.catalog);
+                        if self.send(update.sequence, update.row.registration.id, row, &update.events).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }
+    }
+
+    /// What the view has taken in and the watcher has not seen, from the log.
+    async fn catch_up(&mut self) -> Result<(), Over> {
+        let upto = self.views.status.position();
+        if self.after >= upto {
+            return Ok(());
+        }
+        match self.id {
+            Some(id) => self.catch_up_one(id, upto).await,
+            None => self.catch_up_all(upto).await,
+        }
+    }
+
+    async fn catch_up_one(&mut self, id: RegistrationId, upto: Sequence) -> Result<(), Over> {
+        let Some(shard) = self.views.shard_of(id).ok().flatten() else { return Ok(()) };
+        let history = match self.log.load(shard, id).await {
+            Ok(history) => history,
+            Err(error) => return self.fail(errors::of_journal(&error.into())).await,
+        };
+        for stored in history.iter().filter(|stored| stored.sequence <= upto) {
+            self.send_stored(stored).await?;
+        }
+        Ok(())
+    }
+
+    async fn catch_up_all(&mut self, upto: Sequence) -> Result<(), Over> {
+        let mut follow = match self.log.follow(self.after + 1).await {
+            Ok(follow) => follow,
+            Err(error) => return self.fail(unavailable(&error)).await,
+        };
+        while self.after < upto {
+            let page = match follow.next_page(PAGE_RECORDS_MAX, CATCH_UP_TIMEOUT).await {
+                Ok(page) => page,
+                Err(error) => return self.fail(unavailable(&error)).await,
+            };
+            for item in page.items.into_iter().take_while(|item| item.sequence() <= upto) {
+                match item {
+                    FollowItem::Record(stored) => self.send_stored(&stored).await?,
+                    FollowItem::Unreadable { sequence, .. } => self.after = sequence,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A record from the log with the registration as the view has it now, which may be newer.
+    async fn send_stored(&mut self, stored: &Stored) -> Result<(), Over> {
+        if stored.sequence <= self.after {
+            return Ok(());
+        }
+        match self.views.row(stored.registration, stored.sequence).await {
+            Ok(Some(row)) => {
+                let row = wire::row(&row, &self.catalog);
+                self.send(stored.sequence, stored.registration, row, &stored.record.events).await
+            }
+            Ok(None) => Ok(()),
+            Err(status) => self.fail(status).await,
+        }
+    }
+
+    async fn send(
+        &mut self,
+        sequence: Sequence,
+        id: RegistrationId,
+        registration: v1::Registration,
+        events: &[Event],
+    ) -> Result<(), Over> {
+        self.after = sequence;
+        if self.id.is_some_and(|wanted| wanted != id) {
+            return Ok(());
+        }
+        let events = events.iter().map(audit::event).collect();
+        let update = v1::Update { sequence, registration: Some(registration), events };
+        self.updates.send(Ok(update)).await.map_err(|_| Over)
+    }
+
+    async fn fail(&self, status: Status) -> Result<(), Over> {
+        // fails only when the reader has left
+        drop(self.updates.send(Err(status)).await);
+        Err(Over)
+    }
+}
+
+fn unavailable(error: &bus::FollowError) -> Status {
+    errors::passing(Code::Unavailable, "LOG_UNAVAILABLE", error.to_string())
+}

@@ -1,0 +1,125 @@
+//! The one binary: registers products with their makers, so that nobody loses a warranty to a form.
+
+mod bench;
+mod cli;
+mod client;
+mod config;
+mod demo;
+mod grpc;
+mod household;
+mod serve;
+mod show;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Command, SandboxArgs};
+use crate::client::ClientError;
+use crate::config::Settings;
+
+/// Its reason is a measurement: see Cargo.toml.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Wrong usage or settings.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("failed to start the runtime: {error}"), 1),
+    };
+    runtime.block_on(run(command))
+}
+
+async fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Demo(args) => ended(demo::run(args).await),
+        Command::Serve(args) => serve(args.config).await,
+        Command::Config(args) => print_settings(args.config),
+        Command::Sandbox(args) => ended(run_sandbox(args).await.map(|()| true)),
+        Command::Bench(args) => ended(bench::run(args).await.map(|()| true)),
+        Command::Submit(args) => answered(client::submit(*args).await),
+        Command::Status(args) => answered(client::status(args).await),
+        Command::List(args) => answered(client::list(args).await),
+        Command::Watch(args) => answered(client::watch(args).await),
+        Command::Complete(args) => answered(client::complete(args).await),
+        Command::Cancel(args) => answered(client::cancel(args).await),
+        Command::Retry(args) => answered(client::retry(args).await),
+        Command::Audit(args) => answered(client::audit(args).await),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "regflow", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// `regflow.toml` of this folder when none is named.
+fn settings(file: Option<std::path::PathBuf>) -> anyhow::Result<Settings> {
+    let here = std::path::Path::new("regflow.toml");
+    let file = file.or_else(|| here.exists().then(|| here.to_owned()));
+    Settings::load(file.as_deref())
+}
+
+async fn serve(file: Option<std::path::PathBuf>) -> ExitCode {
+    match settings(file) {
+        Ok(settings) => {
+            telemetry::start(&settings.log);
+            ended(serve::run(settings).await.map(|()| true))
+        }
+        Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),
+    }
+}
+
+fn print_settings(file: Option<std::path::PathBuf>) -> ExitCode {
+    match settings(file) {
+        Ok(settings) => {
+            println!("{settings:#?}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),
+    }
+}
+
+async fn run_sandbox(args: SandboxArgs) -> anyhow::Result<()> {
+    let shutdown = serve::shutdown_signal();
+    let options = sandbox::Options {
+        http: args.http,
+        smtp: args.smtp,
+        latency: std::time::Duration::from_millis(args.latency_ms),
+        record_bodies: true,
+    };
+    let sandbox = sandbox::start(options, shutdown.clone()).await?;
+    if args.json {
+        println!("{}", serde_json::json!({ "http": sandbox.http_addr, "smtp": sandbox.smtp_addr }));
+    } else {
+        println!("makers   http://{}/", sandbox.http_addr);
+        println!("mailbox  http://{}/mail", sandbox.http_addr);
+        println!("smtp     {}", sandbox.smtp_addr);
+    }
+    shutdown.cancelled().await;
+    Ok(())
+}
+
+fn answered(result: Result<(), ClientError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string(), error.exit_code()),
+    }
+}
+
+fn ended(result: anyhow::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(&format!("{error:#}"), 1),
+    }
+}
+
+fn fail(message: &str, code: u8) -> ExitCode {
+    eprintln!("regflow: {message}");
+    ExitCode::from(code)
+}

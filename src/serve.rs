@@ -1,0 +1,389 @@
+//! The service: starts what it needs in order, keeps it together, and takes it down in the reverse order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use bus::{Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Topology, Writes};
+use connectors::{ApiClient, ApiOptions, Catalog};
+use events::RetryPolicy;
+use events::seal::MasterKey;
+use form::{BrowserOptions, Browsers, Found};
+use handlers::{Engine, EngineOptions, Notifier, World, WorldOptions, system_clock};
+use mail::{Mailer, SmtpConfig, Templates};
+use packet::PacketRenderer;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, BrowserSettings, Durability, Settings};
+use crate::grpc::{self, GrpcOptions, Views};
+
+/// The embedded server's folder below the data folder.
+pub const NATS_FOLDER: &str = "nats";
+/// The status view's folder below the data folder.
+const VIEWS_FOLDER: &str = "views";
+/// The master key's file below the data folder, when it comes from nowhere else.
+const MASTER_KEY_FILE: &str = "master.key";
+/// Tells other programs where the service is, while it runs.
+const SERVICE_FILE: &str = "service.json";
+/// How often a child's file is looked for.
+const POLL: Duration = Duration::from_millis(20);
+/// Interrupted, as shells count it.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Runs until SIGINT or SIGTERM.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let shutdown = shutdown_signal();
+    let running = start(settings, shutdown.clone()).await?;
+    tracing::info!(grpc = %running.grpc_addr, nats = running.nats_url, "regflow serves");
+    shutdown.cancelled().await;
+    tracing::info!("stopping; what is under way stays in the log");
+    running.stopped().await
+}
+
+/// A token that SIGINT or SIGTERM cancels. A second signal ends the process at once.
+pub fn shutdown_signal() -> CancellationToken {
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if cancelled.is_cancelled() {
+                std::process::exit(EXIT_INTERRUPTED);
+            }
+            cancelled.cancel();
+        }
+    });
+    token
+}
+
+/// Where a running service is; written once it is ready.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServiceFile {
+    pub pid: u32,
+    pub grpc: String,
+    pub nats_url: String,
+    pub nats_pid: Option<u32>,
+}
+
+impl ServiceFile {
+    /// The file of a service that was just started on `data`.
+    pub async fn wait_for(data: &Path, patience: Duration) -> anyhow::Result<Self> {
+        let (path, asked) = (data.join(SERVICE_FILE), Instant::now());
+        loop {
+            if let Ok(text) = std::fs::read_to_string(&path) {
+                return serde_json::from_str(&text).context("failed to read where the service is");
+            }
+            if asked.elapsed() > patience {
+                bail!("the service did not come up within {} s", patience.as_secs());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Whole or not at all: a reader never sees half of it.
+    fn write(&self, data: &Path) -> anyhow::Result<()> {
+        let draft = data.join(format!("{SERVICE_FILE}.draft"));
+        std::fs::write(&draft, serde_json::to_vec_pretty(self)?)?;
+        std::fs::rename(&draft, data.join(SERVICE_FILE)).context("failed to tell where the service is")
+    }
+}
+
+/// A service that serves.
+pub struct Running {
+    pub grpc_addr: SocketAddr,
+    pub nats_url: String,
+    data: PathBuf,
+    shutdown: CancellationToken,
+    world: Arc<World>,
+    embedded: Option<Embedded>,
+    bus: Closer,
+    grpc: JoinHandle<anyhow::Result<()>>,
+    engine: JoinHandle<()>,
+    readers: Vec<JoinHandle<()>>,
+    readers_end: CancellationToken,
+}
+
+impl Running {
+    /// Waits until everything has ended after the shutdown: requests and attempts first, then the readers, then NATS.
+    pub async fn stopped(self) -> anyhow::Result<()> {
+        let served = self.grpc.await.context("the gRPC server ended badly");
+        let engine = self.engine.await.context("the engine ended badly");
+        self.world.browsers.shutdown().await;
+        self.readers_end.cancel();
+        for reader in self.readers {
+            reader.await.context("a reader of the log ended badly")?;
+        }
+        self.bus.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+        if let Err(error) = std::fs::remove_file(self.data.join(SERVICE_FILE)) {
+            tracing::debug!(%error, "the service's file was gone already");
+        }
+        served??;
+        engine
+    }
+}
+
+/// Starts everything and waits until the log is folded.
+pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<Running> {
+    let parts = Parts::prepare(&settings).await?;
+    let embedded = embedded(&settings).await?;
+    let nats_url = embedded.as_ref().map_or_else(|| settings.nats.url.clone(), Embedded::client_url);
+    let bus = connect(&settings, &nats_url, embedded.as_ref(), &parts.master).await?;
+    let (closer, notify) = (bus.closer(), bus.notify.clone());
+    let (world, listener) = parts.into_world(bus, &settings)?;
+
+    let (log, readers_end) = (world.log.clone(), CancellationToken::new());
+    let views_folder = settings.server.data.join(VIEWS_FOLDER);
+    let (views, views_ready, feeder) =
+        Views::start(&views_folder, log.clone(), system_clock, readers_end.clone()).await?;
+    let engine = Engine::new(world.clone(), engine_options(&settings));
+    let ready = both(views_ready, engine.ready());
+    let follow = log.follow(0).await.context("failed to follow the log")?;
+    let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
+    let notifier = tokio::spawn(Notifier::new(log.clone(), notify).run(readers_end.clone()));
+    let grpc_addr = listener.local_addr()?;
+    let serving = GrpcOptions {
+        listener,
+        world: world.clone(),
+        views,
+        ready: ready.clone(),
+        submit_timeout: settings.submit_timeout(),
+        requests_max: settings.server.requests_max,
+    };
+    let running = Running {
+        grpc_addr,
+        nats_url,
+        data: settings.server.data.clone(),
+        shutdown: shutdown.clone(),
+        world,
+        embedded,
+        bus: closer,
+        grpc: tokio::spawn(grpc::serve(serving, shutdown)),
+        engine,
+        readers: vec![feeder, notifier],
+        readers_end,
+    };
+    running.wait_until_ready(ready).await?;
+    running.service_file().write(&running.data)?;
+    Ok(running)
+}
+
+/// What can be wrong without anything being started, so that it is found first.
+struct Parts {
+    catalog: Arc<Catalog>,
+    mailer: Mailer,
+    packets: PacketRenderer,
+    browsers: Browsers,
+    master: MasterKey,
+    listener: TcpListener,
+}
+
+impl Parts {
+    async fn prepare(settings: &Settings) -> anyhow::Result<Self> {
+        let (catalog, mailer, packets) = (catalog(settings)?, Mailer::new(&smtp(settings)?)?, packets(settings)?);
+        let data = &settings.server.data;
+        std::fs::create_dir_all(data).with_context(|| format!("failed to make the data folder {}", data.display()))?;
+        Ok(Self {
+            catalog,
+            mailer,
+            packets,
+            browsers: Browsers::start(browser_options(&settings.browser, data)?)?,
+            master: master_key(data)?,
+            listener: TcpListener::bind(settings.server.grpc)
+                .await
+                .with_context(|| format!("failed to listen on server.grpc {}", settings.server.grpc))?,
+        })
+    }
+
+    fn into_world(self, bus: Bus, settings: &Settings) -> anyhow::Result<(Arc<World>, TcpListener)> {
+        let world = World {
+            log: Arc::new(bus.log),
+            keys: bus.keys,
+            objects: Arc::new(bus.objects),
+            catalog: self.catalog,
+            api: ApiClient::new(ApiOptions::default())?,
+            browsers: self.browsers,
+            packets: Arc::new(self.packets),
+            mailer: self.mailer,
+            letters: Templates::new()?,
+            master: self.master,
+            options: world_options(settings)?,
+            clock: system_clock,
+        };
+        Ok((Arc::new(world), self.listener))
+    }
+}
+
+impl Running {
+    async fn wait_until_ready(&self, mut ready: watch::Receiver<bool>) -> anyhow::Result<()> {
+        tokio::select! {
+            ready = ready.wait_for(|ready| *ready) => { ready.context("the log cannot be folded")?; }
+            // a stop that comes early is obeyed by the caller
+            () = self.shutdown.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    fn service_file(&self) -> ServiceFile {
+        ServiceFile {
+            pid: std::process::id(),
+            grpc: format!("http://{}", self.grpc_addr),
+            nats_url: self.nats_url.clone(),
+            nats_pid: self.embedded.as_ref().map(Embedded::pid),
+        }
+    }
+}
+
+/// A part that ends before its time takes the service down with it, rather than leave half of it standing.
+async fn supervised(part: impl Future<Output = ()>, shutdown: CancellationToken) {
+    part.await;
+    if !shutdown.is_cancelled() {
+        tracing::error!("the engine has ended; the service stops");
+        shutdown.cancel();
+    }
+}
+
+/// True once both are.
+fn both(mut one: watch::Receiver<bool>, mut other: watch::Receiver<bool>) -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        if one.wait_for(|ready| *ready).await.is_ok() && other.wait_for(|ready| *ready).await.is_ok() {
+            sender.send_replace(true);
+        }
+        // kept until nobody listens, so that a late listener still finds the answer
+        sender.closed().await;
+    });
+    receiver
+}
+
+fn catalog(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
+    let folder = path(&settings.catalog.folder);
+    let sandbox = match settings.catalog.sandbox.as_str() {
+        "" => None,
+        text => Some(text.parse().context("catalog.sandbox is no URL; write it like http://127.0.0.1:7470/")?),
+    };
+    Ok(Arc::new(Catalog::load(folder.as_deref())?.with_sandbox(sandbox)))
+}
+
+fn smtp(settings: &Settings) -> anyhow::Result<SmtpConfig> {
+    let smtp = &settings.smtp;
+    Ok(SmtpConfig {
+        host: smtp.host.clone(),
+        port: smtp.port,
+        tls: smtp.tls,
+        username: (!smtp.username.is_empty()).then(|| smtp.username.clone()),
+        password: config::secret("REGFLOW_SMTP_PASSWORD")?,
+        from: smtp.from.clone(),
+        timeout: Duration::from_secs(smtp.timeout_s),
+        pool_size: smtp.connections,
+    })
+}
+
+fn packets(settings: &Settings) -> anyhow::Result<PacketRenderer> {
+    PacketRenderer::new(path(&settings.packet.fonts).as_deref()).context("failed to load the packet's fonts")
+}
+
+fn browser_options(settings: &BrowserSettings, data: &Path) -> anyhow::Result<BrowserOptions> {
+    let found = match (path(&settings.chromedriver), path(&settings.binary)) {
+        (Some(chromedriver), Some(browser)) => Found { chromedriver, browser },
+        (chromedriver, browser) => {
+            let found = form::discover()?;
+            Found {
+                chromedriver: chromedriver.unwrap_or(found.chromedriver),
+                browser: browser.unwrap_or(found.browser),
+            }
+        }
+    };
+    Ok(BrowserOptions {
+        sessions_max: settings.sessions,
+        total_timeout: Duration::from_secs(settings.form_timeout_s),
+        ..BrowserOptions::new(found, data.join("browser"))
+    })
+}
+
+/// From the environment, a file that it names, or a file of our own that the first start makes.
+fn master_key(data: &Path) -> anyhow::Result<MasterKey> {
+    match config::secret("REGFLOW_MASTER_KEY")? {
+        Some(hex) => Ok(bus::master_key_from_hex("REGFLOW_MASTER_KEY", hex.expose_secret())?),
+        None => Ok(bus::load_or_create_master_key(&data.join(MASTER_KEY_FILE))?),
+    }
+}
+
+async fn embedded(settings: &Settings) -> anyhow::Result<Option<Embedded>> {
+    if !settings.nats.url.is_empty() {
+        return Ok(None);
+    }
+    let options = EmbeddedOptions {
+        data_dir: settings.server.data.join(NATS_FOLDER),
+        binary: path(&settings.nats.binary),
+        disk_sync: match settings.nats.durability {
+            Durability::Safe => DiskSync::Always,
+            Durability::Relaxed => DiskSync::Relaxed,
+        },
+        port: None,
+    };
+    Ok(Some(Embedded::start(options).await.context("failed to start the embedded NATS")?))
+}
+
+async fn connect(
+    settings: &Settings,
+    url: &str,
+    embedded: Option<&Embedded>,
+    master: &MasterKey,
+) -> anyhow::Result<Bus> {
+    let topology = Topology::committed()?.with_replicas(settings.nats.replicas);
+    let monitor_url = embedded.map_or_else(|| settings.nats.monitor_url.clone(), Embedded::monitor_url);
+    let options = BusOptions {
+        writes: match settings.nats.durability {
+            Durability::Safe => Writes::Safe,
+            Durability::Relaxed => Writes::Relaxed,
+        },
+        embedded: embedded.map(Embedded::disk_sync),
+        monitor_url: (!monitor_url.is_empty()).then_some(monitor_url),
+        credentials_file: path(&settings.nats.credentials),
+        ca_file: path(&settings.nats.ca),
+        ..BusOptions::new(topology, master.clone())
+    };
+    Bus::connect(url, options).await.with_context(|| format!("failed to open NATS at {url}"))
+}
+
+fn world_options(settings: &Settings) -> anyhow::Result<WorldOptions> {
+    let packet = &settings.packet;
+    Ok(WorldOptions {
+        shards: Topology::committed()?.shards,
+        mail_domain: packet.mail_domain.clone(),
+        packet_retry: RetryPolicy { tries_max: packet.tries_max, base_ms: packet.base_ms, cap_ms: packet.cap_ms },
+        done_hint: packet.done_hint.clone(),
+    })
+}
+
+const fn engine_options(settings: &Settings) -> EngineOptions {
+    EngineOptions {
+        api_concurrency: settings.engine.api_concurrency,
+        form_concurrency: settings.browser.sessions,
+        manual_concurrency: settings.engine.manual_concurrency,
+        drain_timeout: Duration::from_secs(settings.engine.drain_timeout_s),
+    }
+}
+
+/// A path, or nothing for an empty one.
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}

@@ -1,0 +1,172 @@
+//! What people see in a terminal: states in colour, one line a registration, a history as a story; and the same as JSON.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use proto::v1;
+use serde_json::Value;
+
+/// Paints when the output is a terminal and `NO_COLOR` is not set.
+#[derive(Debug, Clone, Copy)]
+pub struct Paint(bool);
+
+impl Paint {
+    /// For standard output.
+    pub fn stdout() -> Self {
+        Self(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+    }
+
+    /// `text` in an ANSI style such as `1;32`.
+    pub fn style(self, style: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Faint.
+    pub fn dim(self, text: &str) -> String {
+        self.style("2", text)
+    }
+
+    /// Strong.
+    pub fn bold(self, text: &str) -> String {
+        self.style("1", text)
+    }
+
+    /// A state in its colour, padded to `width`.
+    pub fn state(self, state: v1::RegistrationState, width: usize) -> String {
+        self.style(colour(state), &format!("{:<width$}", state_word(state)))
+    }
+}
+
+const fn colour(state: v1::RegistrationState) -> &'static str {
+    use v1::RegistrationState as S;
+    match state {
+        S::Success | S::UserCompleted => "32",
+        S::ManualRequired => "33",
+        S::NeedsCorrection | S::OutcomeUnknown | S::Expired => "31",
+        S::Processing | S::Waiting => "36",
+        S::Pending | S::Cancelled | S::Unspecified => "2",
+    }
+}
+
+/// The word of a state, as the design spells it.
+pub fn state_word(state: v1::RegistrationState) -> &'static str {
+    state.as_str_name().trim_start_matches("REGISTRATION_STATE_")
+}
+
+/// A method for people.
+pub const fn method_in_words(method: v1::Method) -> &'static str {
+    match method {
+        v1::Method::Api => "maker's API",
+        v1::Method::AutomationReliable => "web form",
+        v1::Method::AssistedManual => "by hand",
+        v1::Method::Unspecified => "-",
+    }
+}
+
+/// Removes what could move a terminal's cursor: data from outside is printed, never obeyed.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+/// One registration, a fact a line.
+pub fn registration(r: &v1::Registration, paint: Paint) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "{} {}", paint.dim(&format!("{name:<13}")), value);
+        }
+    };
+    line("registration", format!("{}  {}", paint.bold(&r.reference), r.id));
+    line("status", format!("{}{}", paint.state(r.state(), 0), ending(r)));
+    line("product", printable(&format!("{} {}", r.brand, r.model)));
+    line("maker", r.maker.clone());
+    line("method", method_line(r));
+    line("confirmation", printable(r.confirmation()));
+    if let Some(waiting) = &r.waiting {
+        let until = waiting.until.map(|at| format!(" until {}", time(at))).unwrap_or_default();
+        line("waits for", format!("{}{until}", printable(&waiting.reason)));
+    }
+    line("last problem", printable(&r.last_error_detail));
+    for problem in r.corrections.iter().chain(&r.warnings) {
+        line("please check", format!("{} {}", problem.field, printable(&problem.problem)));
+    }
+    if let Some(packet) = &r.packet {
+        line("packet", packet_line(packet));
+    }
+    line("register by", r.register_by.clone());
+    line("submitted", r.submit_time.map(time).unwrap_or_default());
+    line("updated", r.update_time.map(time).unwrap_or_default());
+    line("owner", r.owner_ref.clone());
+    text
+}
+
+fn ending(r: &v1::Registration) -> String {
+    if r.already_registered { " (had been registered before)".to_owned() } else { String::new() }
+}
+
+fn method_line(r: &v1::Registration) -> String {
+    match r.method() {
+        v1::Method::Unspecified => String::new(),
+        method @ (v1::Method::Api | v1::Method::AutomationReliable | v1::Method::AssistedManual) => {
+            let attempts = if r.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", r.attempts) };
+            format!("{} ({attempts})", method_in_words(method))
+        }
+    }
+}
+
+fn packet_line(packet: &v1::Packet) -> String {
+    let state = packet.state().as_str_name().trim_start_matches("PACKET_STATE_").to_lowercase();
+    let glyphs = if packet.missing_glyphs.is_empty() {
+        String::new()
+    } else {
+        format!(", could not draw all characters of {}", packet.missing_glyphs.join(", "))
+    };
+    format!("{state}{glyphs}")
+}
+
+/// A record of the log as a story: time, who, and what happened.
+pub fn record(r: &v1::RecordView, paint: Paint) -> String {
+    let mut text = String::new();
+    let at = r.at.map(time).unwrap_or_default();
+    let hash = r.hash.get(..12).unwrap_or(&r.hash);
+    let _ = writeln!(text, "{} {:>6}  {}  {}", paint.dim(&at), r.sequence, printable(&r.actor), paint.dim(hash));
+    for event in &r.events {
+        let fields = fields_line(event);
+        let _ = writeln!(text, "        {} {}", paint.bold(&format!("{:<22}", event.name)), paint.dim(&fields));
+    }
+    text
+}
+
+fn fields_line(event: &v1::EventView) -> String {
+    let Ok(Value::Object(fields)) = serde_json::to_value(&event.fields) else { return String::new() };
+    let shown = fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| match value {
+        Value::String(text) => format!("{name}={}", printable(text)),
+        // the wire's numbers are floating; ours are whole
+        Value::Number(number) => format!("{name}={}", number.as_f64().unwrap_or_default()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            format!("{name}={}", printable(&value.to_string()))
+        }
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+/// A time as RFC 3339 in UTC with milliseconds.
+pub fn time(at: proto::Timestamp) -> String {
+    let micros = at.seconds.saturating_mul(1_000_000).saturating_add(i64::from(at.nanos) / 1_000);
+    events::Timestamp(micros).to_string()
+}
+
+/// Anything of the wire as one line of protobuf JSON.
+pub fn json(message: &impl serde::Serialize) -> String {
+    serde_json::to_string(message).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_from_outside_cannot_move_the_cursor() {
+        assert_eq!(printable("a\x1b[2Jb\r\n"), "a\u{FFFD}[2Jb\u{FFFD}\u{FFFD}");
+    }
+}

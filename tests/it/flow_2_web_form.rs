@@ -1,0 +1,70 @@
+//! Flow 2: the API fails, the web form takes it; filled in by real Chromium.
+
+use proto::v1::{self, RegistrationState as State};
+use sandbox::Maker;
+use sandbox::faults::Scope;
+
+use crate::support::{Stage, product};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_apis_retries_the_form_is_filled_and_a_screenshot_kept() {
+    let stage = Stage::new().await;
+    stage.fault(Maker::Brightwell, Stage::answers(503, None).at(Scope::Api));
+    let mut service = stage.start().await;
+    let id = service.submit(product("Brightwell", "Monitor 5", "BW26-000001")).await.id;
+
+    let done = service.wait_for_state(&id, State::Success).await;
+    assert_eq!(done.method(), v1::Method::AutomationReliable);
+    assert!(done.confirmation().starts_with("BW-"), "{}", done.confirmation());
+    assert!(done.evidence.starts_with("evidence/"), "{:?}", done.evidence);
+
+    let names = service.story(&id).await.concat();
+    let failures = names.iter().filter(|name| *name == "attempt_failed").count();
+    let retries = names.iter().filter(|name| *name == "retry_scheduled").count();
+    assert_eq!((failures, retries), (3, 2), "{names:?}");
+    assert_eq!(stage.accepted("BW26-000001"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_three_steps_with_split_dates_takes_the_receipt_and_no_advertising() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let receipt = v1::ProofOfPurchase {
+        filename: "receipt.pdf".into(),
+        content_type: "application/pdf".into(),
+        content: b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n".to_vec().into(),
+    };
+    let request = v1::SubmitRequest {
+        proof_of_purchase: Some(receipt),
+        ..product("La Castello", "Espresso 9", "1234-ABC-56789")
+    };
+    let id = service.submit(request).await.id;
+
+    let done = service.wait_for_state(&id, State::Success).await;
+    assert!(done.confirmation().starts_with("CC-"), "{}", done.confirmation());
+    let entries = stage.ledger();
+    let accepted = entries.iter().find(|entry| entry.accepted).unwrap();
+    let field = |name: &str| accepted.fields.get(name).map(ToString::to_string).unwrap_or_default();
+    assert!(field("day").contains('2') && field("month").contains("11") && field("year").contains("2026"));
+    assert!(!field("receipt").is_empty(), "{:?}", accepted.fields);
+    assert!(field("marketing").is_empty() || field("marketing").contains("false"), "{:?}", accepted.fields);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_serial_that_the_form_refuses_asks_for_its_correction_and_the_mended_one_goes_through() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let id = service.submit(product("Castello", "Espresso 9", "WRONG")).await.id;
+    let refused = service.wait_for_state(&id, State::NeedsCorrection).await;
+    assert_eq!(refused.corrections[0].field, "product.serial", "{refused:?}");
+
+    let mended = v1::Correction {
+        product: Some(v1::Product { serial: "1234-ABC-56790".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let retry = v1::RetryRequest { id: id.clone(), correction: Some(mended), ..Default::default() };
+    service.client.retry(retry).await.unwrap();
+    let done = service.wait_for_state(&id, State::Success).await;
+    assert_eq!(done.method(), v1::Method::AutomationReliable);
+    assert_eq!(stage.accepted("1234-ABC-56790"), 1);
+}

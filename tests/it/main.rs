@@ -1,0 +1,11 @@
+//! The flows from end to end: the real binary, a real nats-server, real Chromium, real SMTP; only the makers are simulated.
+#![allow(clippy::unwrap_used, reason = "a test stops where its story breaks")]
+
+mod bad_input;
+mod cli;
+mod demo;
+mod flow_1_api_success;
+mod flow_2_web_form;
+mod flow_3_manual;
+mod restart;
+mod support;

@@ -1,0 +1,235 @@
+//! The stage: a sandbox in this process and the real binary beside it, both gone when the test ends.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use proto::v1;
+use proto::v1::audit_client::AuditClient;
+use proto::v1::registrations_client::RegistrationsClient;
+use sandbox::Maker;
+use sandbox::faults::{Fault, Mode, Target};
+use sandbox::ledger::{Entry, Filter};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+/// The longest wait for a fact.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at it.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A sandbox and a data folder; services come and go on them.
+pub struct Stage {
+    pub sandbox: sandbox::Sandbox,
+    pub data: tempfile::TempDir,
+    end: CancellationToken,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+impl Stage {
+    pub async fn new() -> Self {
+        let end = CancellationToken::new();
+        let sandbox = sandbox::start(sandbox::Options::default(), end.clone()).await.unwrap();
+        Self { sandbox, data: tempfile::tempdir().unwrap(), end }
+    }
+
+    /// The `serve` command on this stage, quick retries, not started yet.
+    pub fn command(&self) -> Command {
+        let mut command = regflow();
+        command
+            .arg("serve")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("REGFLOW__SERVER__GRPC", "127.0.0.1:0")
+            .env("REGFLOW__SERVER__DATA", self.data.path())
+            .env("REGFLOW__CATALOG__SANDBOX", self.sandbox.url("/"))
+            .env("REGFLOW__SMTP__HOST", self.sandbox.smtp_addr.ip().to_string())
+            .env("REGFLOW__SMTP__PORT", self.sandbox.smtp_addr.port().to_string())
+            .env("REGFLOW__LOG__LEVEL", "warn");
+        command
+    }
+
+    pub async fn start(&self) -> Service {
+        self.start_with(self.command()).await
+    }
+
+    pub async fn start_with(&self, mut command: Command) -> Service {
+        let _ = std::fs::remove_file(self.data.path().join("service.json"));
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(text) = std::fs::read_to_string(self.data.path().join("service.json")) {
+                let file: Value = serde_json::from_str(&text).unwrap();
+                return Service::connect(child, &file).await;
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the service ended at its start: {status}");
+            }
+            assert!(Instant::now() < deadline, "the service did not come up");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Everything that makers received.
+    pub fn ledger(&self) -> Vec<Entry> {
+        self.sandbox.ledger().entries(&Filter::default(), 1_000)
+    }
+
+    /// Sets a fault for a maker.
+    pub fn fault(&self, maker: Maker, fault: Fault) {
+        self.sandbox.faults().set(Target::Maker(maker), fault);
+    }
+
+    /// An error status for the next `times` requests, or until cleared.
+    pub fn answers(status: u16, times: Option<u32>) -> Fault {
+        Fault { times, ..Fault::lasting(Mode::Status { status, retry_after_s: None }) }
+    }
+
+    /// What makers accepted of this serial.
+    pub fn accepted(&self, serial: &str) -> usize {
+        let filter = Filter { serial: Some(serial.to_owned()), ..Filter::default() };
+        self.sandbox.ledger().count(&filter).accepted
+    }
+}
+
+/// The binary under test.
+pub fn regflow() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_regflow"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A running service.
+pub struct Service {
+    pub child: Child,
+    pub grpc: String,
+    pub nats_pid: u32,
+    pub client: RegistrationsClient<Channel>,
+}
+
+impl Service {
+    async fn connect(child: Child, file: &Value) -> Self {
+        let grpc = file["grpc"].as_str().unwrap().to_owned();
+        let client = RegistrationsClient::connect(grpc.clone()).await.unwrap();
+        let nats_pid = u32::try_from(file["nats_pid"].as_u64().unwrap()).unwrap();
+        Self { child, grpc, nats_pid, client }
+    }
+
+    pub async fn submit(&mut self, request: v1::SubmitRequest) -> v1::Registration {
+        let answer = self.client.submit(request).await.unwrap_or_else(|status| panic!("refused: {status}"));
+        answer.into_inner().registration.unwrap()
+    }
+
+    pub async fn get(&mut self, id: &str) -> v1::Registration {
+        self.client.get(v1::GetRequest { id: id.to_owned(), min_sequence: 0 }).await.unwrap().into_inner()
+    }
+
+    /// Waits until the view shows it; else prints the history.
+    pub async fn wait_for(&mut self, id: &str, fact: impl Fn(&v1::Registration) -> bool) -> v1::Registration {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let seen = self.client.get(v1::GetRequest { id: id.to_owned(), min_sequence: 0 }).await;
+            match seen {
+                Ok(answer) if fact(answer.get_ref()) => return answer.into_inner(),
+                Ok(answer) if Instant::now() > deadline => {
+                    panic!("never seen, it stands at {:?}\n{:#?}", answer.into_inner(), self.history(id).await)
+                }
+                Ok(_) => {}
+                Err(status) => assert!(Instant::now() < deadline, "never seen: {status}"),
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    pub async fn wait_for_state(&mut self, id: &str, state: v1::RegistrationState) -> v1::Registration {
+        self.wait_for(id, |r| r.state() == state).await
+    }
+
+    /// Waits until the packet is out, too.
+    pub async fn wait_for_packet(&mut self, id: &str) -> v1::Registration {
+        self.wait_for(id, |r| r.packet.as_ref().is_some_and(|p| p.state() == v1::PacketState::Sent)).await
+    }
+
+    /// All records, oldest first.
+    pub async fn history(&self, id: &str) -> Vec<v1::RecordView> {
+        let mut audit = AuditClient::connect(self.grpc.clone()).await.unwrap();
+        let mut records = audit.replay(v1::ReplayRequest { id: id.to_owned() }).await.unwrap().into_inner();
+        let mut history = Vec::new();
+        while let Some(record) = records.message().await.unwrap() {
+            history.push(record);
+        }
+        history
+    }
+
+    /// The names of all events, a list a record.
+    pub async fn story(&self, id: &str) -> Vec<Vec<String>> {
+        let history = self.history(id).await;
+        history.into_iter().map(|record| record.events.into_iter().map(|event| event.name).collect()).collect()
+    }
+
+    /// SIGTERM, and the exit code.
+    pub async fn stop(mut self) -> Option<i32> {
+        signal(self.child.id().unwrap(), "TERM");
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops in time").unwrap().code()
+    }
+
+    /// SIGKILL, as a crash does it.
+    pub async fn crash(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// Sends a signal to a process that the test started.
+pub fn signal(pid: u32, name: &str) {
+    let sent = std::process::Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -{name} {pid}");
+}
+
+/// A product of `brand` with an owner; the rest as the maker wants it.
+pub fn product(brand: &str, model: &str, serial: &str) -> v1::SubmitRequest {
+    v1::SubmitRequest {
+        product: Some(v1::Product { brand: brand.into(), model: model.into(), serial: serial.into() }),
+        purchase: Some(v1::Purchase {
+            date: "2026-11-02".into(),
+            shop: "Küchenstudio Öl & Co".into(),
+            price: "1.249,00 EUR".into(),
+        }),
+        owner: Some(v1::Owner {
+            name: "Zoë Canary-Müller".into(),
+            email: "zoe.canary@example.org".into(),
+            phone: "+49 30 5550199".into(),
+            address: Some(v1::Address {
+                street: "Lindenstraße 7a".into(),
+                postal_code: "10969".into(),
+                city: "Berlin".into(),
+                country: "DE".into(),
+            }),
+        }),
+        ..Default::default()
+    }
+}
+
+/// Every file below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// The files below a folder that hold one of the texts.
+pub fn files_with(folder: &Path, texts: &[&str]) -> Vec<PathBuf> {
+    let holds = |path: &PathBuf| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        texts.iter().any(|text| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+    };
+    files(folder).into_iter().filter(holds).collect()
+}
