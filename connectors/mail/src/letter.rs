@@ -51,7 +51,7 @@ pub struct Attachment {
     pub bytes: Vec<u8>,
 }
 
-/// The Message-ID of one purpose (`packet`, `success`, `correction`) of one registration: the same each time, and telling nothing.
+/// The Message-ID of one purpose (`packet`) of one registration: the same each time, and telling nothing.
 pub fn message_id(registration_id: &str, purpose: &str, domain: &str) -> String {
     let name = format!("{registration_id}/{purpose}");
     let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
@@ -170,7 +170,7 @@ mod tests {
     fn a_message_id_is_the_same_each_time_and_differs_by_purpose() {
         let first = message_id("019ab2f0", "packet", "regflow.example");
         assert_eq!(first, message_id("019ab2f0", "packet", "regflow.example"));
-        assert_ne!(first, message_id("019ab2f0", "success", "regflow.example"));
+        assert_ne!(first, message_id("019ab2f0", "other", "regflow.example"));
         assert!(first.ends_with("@regflow.example>") && !first.contains("019ab2f0"));
         assert!(message_id("a", "b", "evil>\r\nBcc: x").ends_with("@regflow.invalid>"));
     }

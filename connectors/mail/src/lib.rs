@@ -16,4 +16,4 @@ pub use letter::{
 };
 pub use mailer::Mailer;
 pub use session::IDLE_FOR_MAX;
-pub use templates::{CorrectionLetter, PacketLetter, Problem, Rendered, SuccessLetter, TemplateError, Templates};
+pub use templates::{PacketLetter, Rendered, TemplateError, Templates};

@@ -12,15 +12,11 @@ const RENDER_FUEL: u64 = 200_000;
 /// Longest product name in a subject, in characters.
 const SUBJECT_PRODUCT_CHARS_MAX: usize = 80;
 
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 4] = [
     ("macros.html.j2", include_str!("../templates/macros.html.j2")),
     ("base.html.j2", include_str!("../templates/base.html.j2")),
     ("packet.html.j2", include_str!("../templates/packet.html.j2")),
     ("packet.txt.j2", include_str!("../templates/packet.txt.j2")),
-    ("success.html.j2", include_str!("../templates/success.html.j2")),
-    ("success.txt.j2", include_str!("../templates/success.txt.j2")),
-    ("correction.html.j2", include_str!("../templates/correction.html.j2")),
-    ("correction.txt.j2", include_str!("../templates/correction.txt.j2")),
 ];
 
 /// A letter's words.
@@ -57,55 +53,6 @@ pub struct PacketLetter {
     pub done_link: Option<String>,
     /// How else to say that it is done.
     pub done_hint: String,
-}
-
-/// The product is registered.
-#[derive(Clone, Debug, Serialize)]
-pub struct SuccessLetter {
-    /// Whom the letter greets.
-    pub owner_name: String,
-    /// Brand and model.
-    pub product: String,
-    /// The maker's name.
-    pub maker: String,
-    /// Short reference.
-    pub reference: String,
-    /// How, in words that follow "registered": `directly with the maker's system`.
-    pub method: String,
-    /// The maker's confirmation code.
-    pub confirmation: Option<String>,
-    /// Last day of the warranty, when the maker told it.
-    pub warranty_until: Option<Date>,
-}
-
-/// The maker refused the data.
-#[derive(Clone, Debug, Serialize)]
-pub struct CorrectionLetter {
-    /// Whom the letter greets.
-    pub owner_name: String,
-    /// Brand and model.
-    pub product: String,
-    /// The maker's name.
-    pub maker: String,
-    /// Short reference.
-    pub reference: String,
-    /// What was refused.
-    pub problems: Vec<Problem>,
-    /// Page on which to mend it.
-    pub mend_link: Option<String>,
-    /// How to mend it.
-    pub mend_hint: String,
-}
-
-/// One refused field.
-#[derive(Clone, Debug, Serialize)]
-pub struct Problem {
-    /// Field in words.
-    pub field: String,
-    /// What the maker said.
-    pub message: String,
-    /// What was entered.
-    pub entered: Option<String>,
 }
 
 /// Why a letter could not be written; without the data, which the template engine's own errors quote.
@@ -158,19 +105,6 @@ impl Templates {
         check_link("done_link", letter.done_link.as_deref())?;
         let subject = subject(&letter.product, "one step is left for you", &letter.reference);
         self.render(subject, "packet.txt.j2", "packet.html.j2", letter)
-    }
-
-    /// The letter that says that all is done.
-    pub fn render_success(&self, letter: &SuccessLetter) -> Result<Rendered, TemplateError> {
-        let subject = subject(&letter.product, "registered", &letter.reference);
-        self.render(subject, "success.txt.j2", "success.html.j2", letter)
-    }
-
-    /// The letter that asks to mend what the maker refused.
-    pub fn render_correction(&self, letter: &CorrectionLetter) -> Result<Rendered, TemplateError> {
-        check_link("mend_link", letter.mend_link.as_deref())?;
-        let subject = subject(&letter.product, "please check your data", &letter.reference);
-        self.render(subject, "correction.txt.j2", "correction.html.j2", letter)
     }
 
     fn render<L: Serialize>(
@@ -234,69 +168,15 @@ mod tests {
         }
     }
 
-    fn success() -> SuccessLetter {
-        SuccessLetter {
-            owner_name: "Zoë Müller".to_owned(),
-            product: "Norrland Frost 300".to_owned(),
-            maker: "Norrland Appliances".to_owned(),
-            reference: "RF-1".to_owned(),
-            method: "directly with the maker's system".to_owned(),
-            confirmation: Some("NR-204417".to_owned()),
-            warranty_until: Some(jiff::civil::date(2031, 11, 14)),
-        }
-    }
-
-    fn correction() -> CorrectionLetter {
-        CorrectionLetter {
-            owner_name: String::new(),
-            product: "Norrland Frost 300".to_owned(),
-            maker: "Norrland Appliances".to_owned(),
-            reference: "RF-2".to_owned(),
-            problems: vec![Problem {
-                field: "Serial number".to_owned(),
-                message: "It has two letters and eight digits.".to_owned(),
-                entered: Some("N0123".to_owned()),
-            }],
-            mend_link: Some("https://regflow.example/mend/abc".to_owned()),
-            mend_hint: "The serial number is on the label inside the door.".to_owned(),
-        }
-    }
-
-    fn all() -> [Rendered; 3] {
-        let templates = Templates::new().unwrap();
-        [
-            templates.render_packet(&packet()).unwrap(),
-            templates.render_success(&success()).unwrap(),
-            templates.render_correction(&correction()).unwrap(),
-        ]
-    }
-
     #[test]
     fn a_packet_letter_says_what_to_do_until_when_and_where() {
-        let [letter, ..] = all();
+        let letter = Templates::new().unwrap().render_packet(&packet()).unwrap();
         assert_eq!(letter.subject, "Veloce Strada 3 Disc: one step is left for you (RF-7K4M-2Q9T)");
         for words in ["Zoë Müller", "13 January 2027", "Open the form.", "Press the button", "RF-7K4M-2Q9T"] {
             assert!(letter.text.contains(words) && letter.html.contains(words), "{words}");
         }
         assert!(letter.text.contains("\nhttps://veloce.example/register?a=1&b=2\n"));
         assert!(letter.html.contains("a=1&amp;b=2\""));
-    }
-
-    #[test]
-    fn a_success_letter_tells_the_confirmation_and_the_warranty() {
-        let [_, letter, _] = all();
-        for words in ["NR-204417", "14 November 2031", "directly with the maker"] {
-            assert!(letter.text.contains(words) && letter.html.contains(words), "{words}");
-        }
-    }
-
-    #[test]
-    fn a_correction_letter_names_each_refused_field() {
-        let [_, _, letter] = all();
-        for words in ["Serial number", "two letters and eight digits", "N0123", "inside the door"] {
-            assert!(letter.text.contains(words) && letter.html.contains(words), "{words}");
-        }
-        assert!(letter.text.starts_with("Hello,\n"), "no name, no gap: {}", letter.text);
     }
 
     #[test]
@@ -326,7 +206,7 @@ mod tests {
         letter.product = format!("Veloce\r\nBcc: x@y.example {}", "very ".repeat(100));
         let subject = Templates::new().unwrap().render_packet(&letter).unwrap().subject;
         assert!(subject.chars().count() < 150 && !subject.contains(char::is_control));
-        assert!(all().iter().all(|letter| !letter.subject.contains("Müller")));
+        assert!(!subject.contains("Müller"));
     }
 
     #[test]
@@ -343,7 +223,5 @@ mod tests {
         let rendered = templates.render_packet(&bare).unwrap();
         assert!(!rendered.text.contains("Register by") && !rendered.html.contains("href"));
         assert!(!rendered.text.contains("\n\n\n"), "{}", rendered.text);
-        let bare = SuccessLetter { confirmation: None, warranty_until: None, ..success() };
-        assert!(!templates.render_success(&bare).unwrap().text.contains("Confirmation"));
     }
 }
