@@ -7,5 +7,6 @@ mod demo;
 mod flow_1_api_success;
 mod flow_2_web_form;
 mod flow_3_manual;
+mod notifications;
 mod restart;
 mod support;

@@ -110,6 +110,7 @@ pub struct Service {
     pub child: Child,
     pub grpc: String,
     pub nats_pid: u32,
+    pub nats_url: String,
     pub client: RegistrationsClient<Channel>,
 }
 
@@ -118,7 +119,8 @@ impl Service {
         let grpc = file["grpc"].as_str().unwrap().to_owned();
         let client = RegistrationsClient::connect(grpc.clone()).await.unwrap();
         let nats_pid = u32::try_from(file["nats_pid"].as_u64().unwrap()).unwrap();
-        Self { child, grpc, nats_pid, client }
+        let nats_url = file["nats_url"].as_str().unwrap().to_owned();
+        Self { child, grpc, nats_pid, nats_url, client }
     }
 
     pub async fn submit(&mut self, request: v1::SubmitRequest) -> v1::Registration {

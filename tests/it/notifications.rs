@@ -1,0 +1,87 @@
+//! Outside subscribers on NATS: each fact once, as CloudEvents, also across a restart.
+
+use std::time::Duration;
+
+use proto::v1::RegistrationState as State;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::support::{PATIENCE, Service, Stage, product};
+
+/// A subscriber of `notify.>` by the plain NATS protocol, as any client of any language would be one.
+struct Subscriber(BufReader<TcpStream>);
+
+impl Subscriber {
+    async fn connect(service: &Service) -> Self {
+        let address = service.nats_url.strip_prefix("nats://").unwrap();
+        let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
+        stream.write_all(b"CONNECT {\"verbose\":false}\r\nSUB notify.> 1\r\nPING\r\n").await.unwrap();
+        let mut subscriber = Self(stream);
+        while subscriber.line().await != "PONG" {}
+        subscriber
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).await.unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// The next message: subject and body.
+    async fn next(&mut self) -> (String, Value) {
+        loop {
+            let line = self.line().await;
+            let words: Vec<&str> = line.split(' ').collect();
+            let (headers, total) = match (words[0], words.as_slice()) {
+                ("PING", _) => {
+                    self.0.write_all(b"PONG\r\n").await.unwrap();
+                    continue;
+                }
+                ("MSG", [.., total]) => (0, total.parse::<usize>().unwrap()),
+                ("HMSG", [.., headers, total]) => (headers.parse().unwrap(), total.parse().unwrap()),
+                _ => continue,
+            };
+            let mut bytes = vec![0; total + 2];
+            self.0.read_exact(&mut bytes).await.unwrap();
+            return (words[1].to_owned(), serde_json::from_slice(&bytes[headers..total]).unwrap());
+        }
+    }
+
+    async fn next_in_time(&mut self) -> (String, Value) {
+        tokio::time::timeout(PATIENCE, self.next()).await.expect("a notification comes")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_is_told_each_end_once_and_nothing_personal() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let mut subscriber = Subscriber::connect(&service).await;
+    let id = service.submit(product("Norrland", "VK 200", "NL11000001")).await.id;
+    let (subject, event) = subscriber.next_in_time().await;
+    assert_eq!(subject, format!("notify.default.{}.registration_succeeded", id.replace('-', "")));
+    assert_eq!((event["specversion"].as_str(), event["subject"].as_str()), (Some("1.0"), Some(id.as_str())));
+    assert_eq!(event["type"], "io.regflow.registration.registration_succeeded.v1");
+    assert!(event["data"]["confirmation"].as_str().unwrap().starts_with("NR-"), "{event}");
+    assert!(!event.to_string().contains("anary"), "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_nothing_is_told_again_and_what_comes_is() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let mut subscriber = Subscriber::connect(&service).await;
+    let first = service.submit(product("Norrland", "VK 200", "NL11000002")).await.id;
+    assert!(subscriber.next_in_time().await.0.contains(&first.replace('-', "")));
+    service.crash().await;
+
+    let mut service = stage.start().await;
+    let mut subscriber = Subscriber::connect(&service).await;
+    let second = service.submit(product("Norrland", "VK 200", "NL11000003")).await.id;
+    service.wait_for_state(&second, State::Success).await;
+    // the order of the log is kept, so an old fact that is told again would come before the new one
+    assert!(subscriber.next_in_time().await.0.contains(&second.replace('-', "")));
+    let more = tokio::time::timeout(Duration::from_millis(300), subscriber.next()).await;
+    assert!(more.is_err(), "{more:?}");
+}
