@@ -103,7 +103,7 @@ impl Task {
     async fn run(mut self) {
         let mut arrived = Vec::new();
         loop {
-            let space = BATCH_MESSAGES_MAX.saturating_sub(self.waiting.len());
+            let space = QUEUE_MESSAGES_MAX.saturating_sub(self.waiting.len());
             if self.waiting.is_empty() {
                 if self.jobs.recv_many(&mut arrived, space).await == 0 {
                     return;
@@ -112,6 +112,7 @@ impl Task {
                 arrived.extend(std::iter::from_fn(|| self.jobs.try_recv().ok()).take(space));
             }
             self.waiting.extend(arrived.drain(..));
+            put_continuing_first(&mut self.waiting);
             let round = take_round(&mut self.waiting);
             self.commit(round).await;
         }
@@ -172,6 +173,12 @@ impl Task {
         }
         settle_all(&self.direct, unknown).await;
     }
+}
+
+/// What continues a history goes before what begins one: under load work is finished before more is taken on, so the
+/// latency of accepted work stays bounded. Those that begin are not starved, because only they make others continue.
+fn put_continuing_first(waiting: &mut VecDeque<Job>) {
+    waiting.make_contiguous().sort_by_key(|job| matches!(job.message.guard, Guard::LastOfSubject(0)));
 }
 
 /// What goes into the next commit: in order, but no subject twice (a batch refuses that, and the second one was
@@ -236,6 +243,17 @@ mod tests {
         let mut queue = waiting(&[("a", 1), ("b", 1), ("a", 1), ("c", 1)]);
         assert_eq!(subjects(&take_round(&mut queue)), ["a", "b", "c"]);
         assert_eq!(subjects(&queue), ["a"]);
+    }
+
+    #[tokio::test]
+    async fn what_continues_goes_before_what_begins_and_each_kind_keeps_its_order() {
+        let mut queue = waiting(&[("new 1", 1), ("old 1", 1), ("new 2", 1), ("old 2", 1)]);
+        for job in &mut queue {
+            let begins = job.message.subject.starts_with("new");
+            job.message.guard = Guard::LastOfSubject(if begins { 0 } else { 7 });
+        }
+        put_continuing_first(&mut queue);
+        assert_eq!(subjects(&queue), ["old 1", "old 2", "new 1", "new 2"]);
     }
 
     #[tokio::test]

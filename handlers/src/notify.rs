@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 const PAGE_RECORDS_MAX: usize = 512;
 /// How long a page waits for its first record.
 const PAGE_WAIT: Duration = Duration::from_secs(1);
+/// Notifications are gathered for so long: each publish costs the server a flush to disk that registrations wait for.
+const GATHER: Duration = Duration::from_millis(20);
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Tenants remembered of registrations that have not ended; more are read from the log again.
@@ -85,6 +87,7 @@ impl Notifier {
         }
         if !batch.is_empty() {
             self.notify.publish(batch).await?;
+            tokio::time::sleep(GATHER).await;
         }
         self.position = position;
         Ok(())
