@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use proto::v1;
 use proto::v1::registrations_client::RegistrationsClient;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,8 @@ const DEADLINE: Duration = Duration::from_secs(180);
 const TICK: Duration = Duration::from_millis(120);
 /// The PDFs' folder below the demo's data.
 const PACKETS_FOLDER: &str = "packets";
+/// What turns before a product that is on its way.
+const SPINNER: [&str; 4] = ["◐", "◓", "◑", "◒"];
 /// Columns of a product's name.
 const NAME_WIDTH: usize = 34;
 
@@ -133,8 +135,8 @@ async fn show_them_move(items: &[Item], running: &Running, paint: Paint) -> anyh
     let mut service = RegistrationsClient::new(channel);
     let updates = service.watch(v1::WatchRequest { id: String::new(), after_sequence: Some(0) }).await?.into_inner();
     let mut ends = submit(&mut service, items).await?;
-    let board = Board::new(&ends, paint);
-    let followed = tokio::time::timeout(DEADLINE, follow(updates, &mut ends, &board)).await;
+    let mut board = Board::new(&ends, paint);
+    let followed = tokio::time::timeout(DEADLINE, follow(updates, &mut ends, &mut board)).await;
     board.finish();
     match followed {
         Ok(result) => result?,
@@ -162,12 +164,20 @@ fn refused(item: &Item, message: String) -> End {
     End { registration, refused: Some(message) }
 }
 
-async fn follow(mut updates: tonic::Streaming<v1::Update>, ends: &mut [End], board: &Board) -> anyhow::Result<()> {
+async fn follow(mut updates: tonic::Streaming<v1::Update>, ends: &mut [End], board: &mut Board) -> anyhow::Result<()> {
     let places: HashMap<String, usize> =
         ends.iter().enumerate().map(|(place, end)| (end.registration.id.clone(), place)).collect();
     let open = |ends: &[End]| ends.iter().any(|end| end.refused.is_none() && !is_at_its_end(&end.registration));
+    let mut turn = tokio::time::interval(TICK);
     while open(ends) {
-        let Some(update) = updates.message().await? else { bail!("the service ended its stream of updates") };
+        let update = tokio::select! {
+            update = updates.message() => update?,
+            _ = turn.tick() => {
+                board.draw();
+                continue;
+            }
+        };
+        let Some(update) = update else { bail!("the service ended its stream of updates") };
         let Some(registration) = update.registration else { continue };
         if let Some(&place) = places.get(&registration.id)
             && registration.sequence >= ends[place].registration.sequence
@@ -185,60 +195,61 @@ fn is_at_its_end(registration: &v1::Registration) -> bool {
     is_settled(registration.state()) && !packet_due
 }
 
-/// The moving picture: a line a product on a terminal, else a line a step.
+/// The moving picture: on a terminal a line a product that is drawn anew, else a line a step.
 struct Board {
-    lines: Option<(MultiProgress, Vec<ProgressBar>)>,
+    picture: Option<ProgressBar>,
+    rows: Vec<Row>,
+    ticks: usize,
     started: Instant,
     paint: Paint,
 }
 
+/// A product's line.
+struct Row {
+    text: String,
+    ended: bool,
+}
+
 impl Board {
     fn new(ends: &[End], paint: Paint) -> Self {
-        let lines = std::io::stdout().is_terminal().then(|| {
-            let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
-            let bars = ends.iter().map(|end| all.add(Self::bar(end, paint))).collect();
-            (all, bars)
+        let picture = std::io::stdout().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+            if let Ok(style) = ProgressStyle::with_template("{msg}") {
+                bar.set_style(style);
+            }
+            bar
         });
-        Self { lines, started: Instant::now(), paint }
+        let rows = ends.iter().map(|end| Row { text: line(&end.registration, paint), ended: end.refused.is_some() });
+        Self { picture, rows: rows.collect(), ticks: 0, started: Instant::now(), paint }
     }
 
-    fn bar(end: &End, paint: Paint) -> ProgressBar {
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg}") {
-            bar.set_style(style.tick_strings(&["◐", "◓", "◑", "◒", "●"]));
+    fn show(&mut self, place: usize, registration: &v1::Registration, events: &[v1::EventView]) {
+        let text = line(registration, self.paint);
+        if self.picture.is_none() {
+            let at = format!("{:>6.2} s", self.started.elapsed().as_secs_f64());
+            let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+            println!("{} {text}  {}", self.paint.dim(&at), self.paint.dim(&names.join(", ")));
         }
-        bar.set_message(line(&end.registration, paint));
-        match &end.refused {
-            Some(_) => bar.finish(),
-            None => bar.enable_steady_tick(TICK),
-        }
-        bar
+        self.rows[place] = Row { text, ended: is_at_its_end(registration) };
     }
 
-    fn show(&self, place: usize, registration: &v1::Registration, events: &[v1::EventView]) {
-        match &self.lines {
-            Some((_, bars)) => {
-                bars[place].set_message(line(registration, self.paint));
-                if is_at_its_end(registration) {
-                    bars[place].finish();
-                }
-            }
-            None => {
-                let at = format!("{:>6.2} s", self.started.elapsed().as_secs_f64());
-                let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
-                println!(
-                    "{} {}  {}",
-                    self.paint.dim(&at),
-                    line(registration, self.paint),
-                    self.paint.dim(&names.join(", "))
-                );
-            }
-        }
+    fn draw(&mut self) {
+        let Some(picture) = &self.picture else { return };
+        self.ticks += 1;
+        let turning = SPINNER[self.ticks % SPINNER.len()];
+        let width = usize::from(console::Term::stdout().size().1).saturating_sub(1);
+        let rows = self.rows.iter().map(|row| {
+            let sign = if row.ended { "●" } else { turning };
+            console::truncate_str(&format!("{sign} {}", row.text), width, "…").into_owned()
+        });
+        picture.set_message(rows.collect::<Vec<_>>().join("\n"));
     }
 
-    fn finish(&self) {
-        if let Some((_, bars)) = &self.lines {
-            bars.iter().for_each(ProgressBar::finish);
+    fn finish(mut self) {
+        self.draw();
+        if let Some(picture) = self.picture {
+            picture.finish();
+            println!();
         }
         println!();
     }

@@ -22,8 +22,6 @@ use crate::topology::Topology;
 
 /// Longest wait for an orderly end of the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often the end is looked for; the client does not tell.
-const CLOSE_POLL: Duration = Duration::from_millis(5);
 
 /// Which writes are good enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,16 +110,14 @@ pub struct Bus {
 }
 
 /// Ends the connection in order, so that a server which stops next is no news.
-pub struct Closer(async_nats::Client);
+pub struct Closer(Connection);
 
 impl Closer {
-    /// Sends what is waiting and closes; gives up after [`CLOSE_TIMEOUT`].
+    /// Sends what is waiting; gives up after [`CLOSE_TIMEOUT`].
     pub async fn close(self) {
-        let mut closed = self.0.drain().await.is_err();
-        let deadline = tokio::time::Instant::now() + CLOSE_TIMEOUT;
-        while !closed && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(CLOSE_POLL).await;
-            closed = self.0.connection_state() != State::Connected;
+        self.0.leave();
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.0.client.flush()).await.is_err() {
+            tracing::debug!("the connection to NATS ends with something unsent");
         }
     }
 }
@@ -153,7 +149,7 @@ impl Bus {
     /// A handle that ends the connection when everything else is done.
     #[must_use]
     pub fn closer(&self) -> Closer {
-        Closer(self.connection.client.clone())
+        Closer(self.connection.clone())
     }
 
     /// Whether the server can be reached at this moment.

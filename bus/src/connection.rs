@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -35,6 +36,8 @@ pub(crate) struct Connection {
 
 /// What the client's events told last.
 struct Signs {
+    /// Whether we are about to go: then a lost connection is no news.
+    leaving: AtomicBool,
     /// Counts how often the connection was made.
     connected: watch::Sender<u64>,
     /// Counts the server's errors and keeps the last one's text.
@@ -45,7 +48,11 @@ impl Connection {
     /// Connects within `timeout`; afterwards reconnects by itself for ever.
     pub async fn open(url: &str, access: &Access, timeout: Duration) -> Result<Self, Unavailable> {
         let unreachable = |reason: String| Unavailable { doing: "connect to NATS", reason };
-        let signs = Arc::new(Signs { connected: watch::Sender::new(0), refused: watch::Sender::default() });
+        let signs = Arc::new(Signs {
+            leaving: AtomicBool::new(false),
+            connected: watch::Sender::new(0),
+            refused: watch::Sender::default(),
+        });
         let options = options(access, &signs).await.map_err(|error| unreachable(error.to_string()))?;
         let client = tokio::time::timeout(timeout, options.connect(url))
             .await
@@ -58,6 +65,11 @@ impl Connection {
 
     pub fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// From now on a lost connection is expected.
+    pub fn leave(&self) {
+        self.signs.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Changes each time the connection is made anew.
@@ -113,6 +125,9 @@ impl Signs {
                     *count += 1;
                     *text = error.to_string();
                 });
+            }
+            Event::Disconnected | Event::ClientError(_) if self.leaving.load(Ordering::Relaxed) => {
+                tracing::debug!(%event, "the connection to NATS ends");
             }
             Event::Disconnected => tracing::warn!("the connection to NATS is lost"),
             Event::LameDuckMode => tracing::warn!("the NATS server is about to shut down"),
