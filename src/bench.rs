@@ -16,6 +16,7 @@ use tonic::transport::Channel;
 use crate::cli::BenchArgs;
 use crate::client;
 use crate::serve::{self, ServiceFile};
+use crate::show::tell;
 
 /// How long a child may take until it is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -53,7 +54,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     )
     .await
     .context("failed to measure the raw server")?;
-    println!("{:#}", report(&args, &measured, &before, &after, raw));
+    tell!("{:#}", report(&args, &measured, &before, &after, raw));
     service.stop().await
 }
 

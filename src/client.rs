@@ -34,6 +34,9 @@ pub enum ClientError {
     /// The service is not there.
     #[error("failed to reach the service at {server}; is it running? `regflow serve` starts it")]
     Unreachable { server: String },
+    /// Whoever read our output has left (`regflow list | head`): nothing is wrong.
+    #[error("the output was closed")]
+    OutputClosed(#[from] std::io::Error),
     /// Something on our side.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -50,6 +53,7 @@ impl ClientError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Unreachable { .. } => 5,
+            Self::OutputClosed(_) => 0,
             Self::Other(_) => 1,
             Self::Answer(status) => match status.code() {
                 Code::InvalidArgument => 2,
@@ -119,8 +123,7 @@ pub async fn submit(args: SubmitArgs) -> Outcome {
     if wait {
         return follow_to_the_end(&mut service, registration, &client).await;
     }
-    print(&registration, &client);
-    Ok(())
+    print(&registration, &client)
 }
 
 fn request(args: SubmitArgs) -> anyhow::Result<v1::SubmitRequest> {
@@ -181,8 +184,7 @@ async fn follow_to_the_end(
         last = update.registration.unwrap_or(last);
         eprintln!("{}", show::state_word(last.state()));
     }
-    print(&last, client);
-    Ok(())
+    print(&last, client)
 }
 
 /// Whether regflow has done its part.
@@ -202,8 +204,7 @@ pub const fn is_settled(state: State) -> bool {
 pub async fn status(args: OneArgs) -> Outcome {
     let mut service = registrations(&args.client).await?;
     let registration = service.get(bounded(v1::GetRequest { id: args.id, min_sequence: 0 })).await?.into_inner();
-    print(&registration, &args.client);
-    Ok(())
+    print(&registration, &args.client)
 }
 
 pub async fn list(args: ListArgs) -> Outcome {
@@ -226,9 +227,11 @@ pub async fn list(args: ListArgs) -> Outcome {
     }
     rows.truncate(args.limit);
     if args.client.json {
-        rows.iter().for_each(|row| println!("{}", show::json(row)));
+        for row in &rows {
+            show::say(&show::json(row))?;
+        }
     } else {
-        println!("{}", table(&rows));
+        show::say(&table(&rows).trim_fmt())?;
     }
     Ok(())
 }
@@ -259,9 +262,9 @@ pub async fn watch(args: WatchArgs) -> Outcome {
     while let Some(update) = updates.message().await? {
         let Some(registration) = &update.registration else { continue };
         if args.client.json {
-            println!("{}", show::json(&update));
+            show::say(&show::json(&update))?;
         } else {
-            println!("{}", update_line(&update, registration, paint));
+            show::say(&update_line(&update, registration, paint))?;
         }
         if one && is_settled(registration.state()) {
             break;
@@ -286,24 +289,21 @@ pub async fn complete(args: CompleteArgs) -> Outcome {
     let mut service = registrations(&args.client).await?;
     let request = v1::CompleteRequest { id: args.id, confirmation: args.code, etag: String::new() };
     let registration = service.complete(bounded(request)).await?.into_inner();
-    print(&registration, &args.client);
-    Ok(())
+    print(&registration, &args.client)
 }
 
 pub async fn cancel(args: CancelArgs) -> Outcome {
     let mut service = registrations(&args.client).await?;
     let request = v1::CancelRequest { id: args.id, reason: args.reason, etag: String::new() };
     let registration = service.cancel(bounded(request)).await?.into_inner();
-    print(&registration, &args.client);
-    Ok(())
+    print(&registration, &args.client)
 }
 
 pub async fn retry(args: RetryArgs) -> Outcome {
     let mut service = registrations(&args.client).await?;
     let client = args.client.clone();
     let registration = service.retry(bounded(retry_request(args))).await?.into_inner();
-    print(&registration, &client);
-    Ok(())
+    print(&registration, &client)
 }
 
 fn retry_request(args: RetryArgs) -> v1::RetryRequest {
@@ -337,20 +337,17 @@ pub async fn audit(args: OneArgs) -> Outcome {
     let paint = Paint::stdout();
     while let Some(record) = records.message().await? {
         if args.client.json {
-            println!("{}", show::json(&record));
+            show::say(&show::json(&record))?;
         } else {
-            print!("{}", show::record(&record, paint));
+            show::say(show::record(&record, paint).trim_end())?;
         }
     }
     Ok(())
 }
 
-fn print(registration: &v1::Registration, client: &Client) {
-    if client.json {
-        println!("{}", show::json(registration));
-    } else {
-        print!("{}", show::registration(registration, Paint::stdout()));
-    }
+fn print(registration: &v1::Registration, client: &Client) -> Outcome {
+    let text = if client.json { show::json(registration) } else { show::registration(registration, Paint::stdout()) };
+    Ok(show::say(text.trim_end())?)
 }
 
 const fn state_of(state: StateArg) -> State {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use config::{Config, Environment, File, FileFormat};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The committed file: the manual of all keys, and their defaults.
 pub const DEFAULTS: &str = include_str!("../regflow.toml");
@@ -16,7 +16,7 @@ pub const DEFAULTS: &str = include_str!("../regflow.toml");
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// All settings.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub server: Server,
@@ -30,7 +30,7 @@ pub struct Settings {
 }
 
 /// `[server]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     pub grpc: SocketAddr,
@@ -40,7 +40,7 @@ pub struct Server {
 }
 
 /// `[nats]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nats {
     pub url: String,
@@ -53,7 +53,7 @@ pub struct Nats {
 }
 
 /// Whether an acknowledged write may be lost in a power cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     Safe,
@@ -61,7 +61,7 @@ pub enum Durability {
 }
 
 /// `[engine]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineSettings {
     pub api_concurrency: usize,
@@ -70,7 +70,7 @@ pub struct EngineSettings {
 }
 
 /// `[catalog]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogSettings {
     pub folder: String,
@@ -78,7 +78,7 @@ pub struct CatalogSettings {
 }
 
 /// `[browser]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrowserSettings {
     pub chromedriver: String,
@@ -88,7 +88,7 @@ pub struct BrowserSettings {
 }
 
 /// `[smtp]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smtp {
     pub host: String,
@@ -101,7 +101,7 @@ pub struct Smtp {
 }
 
 /// `[packet]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketSettings {
     pub fonts: String,
@@ -113,7 +113,7 @@ pub struct PacketSettings {
 }
 
 /// `[log]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     pub level: String,
@@ -121,7 +121,7 @@ pub struct Log {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     Pretty,

@@ -18,7 +18,7 @@ use crate::client::{self, is_settled};
 use crate::config::Settings;
 use crate::household::{self, Ending, Item};
 use crate::serve::{self, Running};
-use crate::show::{self, Paint};
+use crate::show::{self, Paint, tell};
 
 /// All products must have come to their end by then.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -40,8 +40,8 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     let paint = Paint::stdout();
     let shutdown = serve::shutdown_signal();
     let folder = Folder::new(args.data.as_deref())?;
-    println!("{}", paint.bold("regflow demo"));
-    println!("{}", paint.dim("starting simulated makers, a mailbox, NATS JetStream and the service ..."));
+    tell!("{}", paint.bold("regflow demo"));
+    tell!("{}", paint.dim("starting simulated makers, a mailbox, NATS JetStream and the service ..."));
     let sandbox_end = CancellationToken::new();
     let sandbox = sandbox::start(sandbox::Options::default(), sandbox_end.clone()).await?;
     let running = serve::start(settings(&sandbox, &folder.path)?, shutdown.clone()).await?;
@@ -56,17 +56,17 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
             if stays_up {
                 where_to_look(&ends, &sandbox, &running, &folder.path, paint);
             } else {
-                println!("\n{}", paint.dim("on a terminal it stays up, to look around: status, history, list, mailbox"));
+                tell!("\n{}", paint.dim("on a terminal it stays up, to look around: status, history, list, mailbox"));
             }
             if let (Some(_), Some(packet)) = (&args.data, packets.first()) {
-                println!("a packet: {}", packet.display());
+                tell!("a packet: {}", packet.display());
             }
             ends.iter().zip(&items).all(|(end, item)| end.as_foreseen(item))
         }
         () = shutdown.cancelled() => false,
     };
     if stays_up && !shutdown.is_cancelled() {
-        println!("\n{}", paint.dim("it stays up until Ctrl-C"));
+        tell!("\n{}", paint.dim("it stays up until Ctrl-C"));
         shutdown.cancelled().await;
     }
     shutdown.cancel();
@@ -109,13 +109,13 @@ fn settings(sandbox: &sandbox::Sandbox, folder: &Path) -> anyhow::Result<Setting
 }
 
 fn print_addresses(sandbox: &sandbox::Sandbox, running: &Running, folder: &Folder, paint: Paint) {
-    let line = |name: &str, value: String| println!("  {} {value}", paint.dim(&format!("{name:<9}")));
+    let line = |name: &str, value: String| tell!("  {} {value}", paint.dim(&format!("{name:<9}")));
     line("makers", sandbox.url("/"));
     line("mailbox", sandbox.url("/mail"));
     line("gRPC", format!("http://{}", running.grpc_addr));
     line("NATS", running.nats_url.clone());
     line("data", folder.path.display().to_string());
-    println!();
+    tell!();
 }
 
 /// One product's end.
@@ -228,7 +228,7 @@ impl Board {
         if self.picture.is_none() {
             let at = format!("{:>6.2} s", self.started.elapsed().as_secs_f64());
             let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
-            println!("{} {text}  {}", self.paint.dim(&at), self.paint.dim(&names.join(", ")));
+            tell!("{} {text}  {}", self.paint.dim(&at), self.paint.dim(&names.join(", ")));
         }
         self.rows[place] = Row { text, ended: is_at_its_end(registration) };
     }
@@ -249,9 +249,9 @@ impl Board {
         self.draw();
         if let Some(picture) = self.picture {
             picture.finish();
-            println!();
+            tell!();
         }
-        println!();
+        tell!();
     }
 }
 
@@ -271,9 +271,7 @@ fn what_happened(r: &v1::Registration) -> String {
     use v1::RegistrationState as State;
     match r.state() {
         State::Success => show::printable(r.confirmation()),
-        State::ManualRequired => {
-            r.manual_reason().as_str_name().trim_start_matches("MANUAL_REASON_").to_lowercase().replace('_', " ")
-        }
+        State::ManualRequired => show::reason_in_words(r.manual_reason()).to_owned(),
         State::NeedsCorrection => {
             r.corrections.first().map(|p| format!("{} {}", p.field, p.problem)).unwrap_or_default()
         }
@@ -284,26 +282,22 @@ fn what_happened(r: &v1::Registration) -> String {
 
 fn summary(items: &[Item], ends: &[End], paint: Paint) {
     let count = |ending| ends.iter().filter(|end| Ending::of(&end.registration) == Some(ending)).count();
-    println!("{}", paint.bold(&format!("{} products", ends.len())));
+    tell!("{}", paint.bold(&format!("{} products", ends.len())));
     for (ending, words) in [
         (Ending::Api, "registered by the maker's API"),
         (Ending::WebForm, "registered by the maker's web form, filled in by a real browser"),
         (Ending::Manual, "prepared for their owner: a packet is in the mailbox"),
         (Ending::Correction, "refused by the maker: their data need a correction"),
     ] {
-        println!("  {:>3} {words}", count(ending));
+        tell!("  {:>3} {words}", count(ending));
     }
     for (end, item) in ends.iter().zip(items) {
         if let Some(reason) = &end.refused {
             let product = show::printable(&format!("{} {}", end.registration.brand, end.registration.model));
-            println!("  {} {product}: {}", paint.style("31", "refused"), show::printable(reason));
+            tell!("  {} {product}: {}", paint.style("31", "refused"), show::printable(reason));
         } else if !end.as_foreseen(item) {
             let (id, got) = (&end.registration.reference, show::state_word(end.registration.state()));
-            println!(
-                "  {} {id} ended as {got}, the file foresees {:?}",
-                paint.style("31", "unforeseen"),
-                item.expected
-            );
+            tell!("  {} {id} ended as {got}, the file foresees {:?}", paint.style("31", "unforeseen"), item.expected);
         }
     }
 }
@@ -333,8 +327,8 @@ fn where_to_look(ends: &[End], sandbox: &sandbox::Sandbox, running: &Running, fo
     };
     let manual = ends.iter().find(|end| Ending::of(&end.registration) == Some(Ending::Manual));
     let form = ends.iter().find(|end| Ending::of(&end.registration) == Some(Ending::WebForm));
-    println!("\n{}", paint.bold("where to look next"));
-    let line = |name: &str, value: &str| println!("  {} {value}", paint.dim(&format!("{name:<9}")));
+    tell!("\n{}", paint.bold("where to look next"));
+    let line = |name: &str, value: &str| tell!("  {} {value}", paint.dim(&format!("{name:<9}")));
     let program = std::env::current_exe().map_or_else(|_| "regflow".to_owned(), |path| relative(&path));
     if let Some(end) = form.or(manual) {
         line("status", &format!("{program} status {}{server}", end.registration.id));

@@ -18,6 +18,7 @@ use clap::{CommandFactory, Parser};
 use crate::cli::{Cli, Command, SandboxArgs};
 use crate::client::ClientError;
 use crate::config::Settings;
+use crate::show::tell;
 
 /// Its reason is a measurement: see Cargo.toml.
 #[global_allocator]
@@ -75,9 +76,10 @@ async fn serve(file: Option<std::path::PathBuf>) -> ExitCode {
 }
 
 fn print_settings(file: Option<std::path::PathBuf>) -> ExitCode {
-    match settings(file) {
-        Ok(settings) => {
-            println!("{settings:#?}");
+    let printed = settings(file).and_then(|settings| Ok(toml::to_string_pretty(&settings)?));
+    match printed {
+        Ok(text) => {
+            tell!("{}", text.trim_end());
             ExitCode::SUCCESS
         }
         Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),
@@ -94,11 +96,11 @@ async fn run_sandbox(args: SandboxArgs) -> anyhow::Result<()> {
     };
     let sandbox = sandbox::start(options, shutdown.clone()).await?;
     if args.json {
-        println!("{}", serde_json::json!({ "http": sandbox.http_addr, "smtp": sandbox.smtp_addr }));
+        tell!("{}", serde_json::json!({ "http": sandbox.http_addr, "smtp": sandbox.smtp_addr }));
     } else {
-        println!("makers   http://{}/", sandbox.http_addr);
-        println!("mailbox  http://{}/mail", sandbox.http_addr);
-        println!("smtp     {}", sandbox.smtp_addr);
+        tell!("makers   http://{}/", sandbox.http_addr);
+        tell!("mailbox  http://{}/mail", sandbox.http_addr);
+        tell!("smtp     {}", sandbox.smtp_addr);
     }
     shutdown.cancelled().await;
     Ok(())
@@ -107,6 +109,7 @@ async fn run_sandbox(args: SandboxArgs) -> anyhow::Result<()> {
 fn answered(result: Result<(), ClientError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(ClientError::OutputClosed(_)) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string(), error.exit_code()),
     }
 }

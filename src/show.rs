@@ -1,7 +1,7 @@
 //! What people see in a terminal: states in colour, one line a registration, a history as a story; and the same as JSON.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 
 use proto::v1;
 use serde_json::Value;
@@ -63,6 +63,20 @@ pub const fn method_in_words(method: v1::Method) -> &'static str {
     }
 }
 
+/// Prints a line for people; a reader who has left misses it, and the work goes on.
+macro_rules! tell {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        drop(writeln!(std::io::stdout(), $($words)*));
+    }};
+}
+pub(crate) use tell;
+
+/// Prints a line. Unlike `println!` it does not panic when the reader has left.
+pub fn say(text: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
+}
+
 /// Removes what could move a terminal's cursor: data from outside is printed, never obeyed.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
@@ -81,6 +95,7 @@ pub fn registration(r: &v1::Registration, paint: Paint) -> String {
     line("product", printable(&format!("{} {}", r.brand, r.model)));
     line("maker", r.maker.clone());
     line("method", method_line(r));
+    line("because", reason_in_words(r.manual_reason()).to_owned());
     line("confirmation", printable(r.confirmation()));
     if let Some(waiting) = &r.waiting {
         let until = waiting.until.map(|at| format!(" until {}", time(at))).unwrap_or_default();
@@ -108,9 +123,26 @@ fn method_line(r: &v1::Registration) -> String {
     match r.method() {
         v1::Method::Unspecified => String::new(),
         method @ (v1::Method::Api | v1::Method::AutomationReliable | v1::Method::AssistedManual) => {
-            let attempts = if r.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", r.attempts) };
-            format!("{} ({attempts})", method_in_words(method))
+            let attempts = match r.attempts {
+                0 => String::new(),
+                1 => " (1 attempt)".to_owned(),
+                more => format!(" ({more} attempts)"),
+            };
+            format!("{}{attempts}", method_in_words(method))
         }
+    }
+}
+
+/// Why it is its owner's turn.
+pub const fn reason_in_words(reason: v1::ManualReason) -> &'static str {
+    match reason {
+        v1::ManualReason::Unspecified => "",
+        v1::ManualReason::MakerIsManualOnly => "the maker takes registrations by hand only",
+        v1::ManualReason::UnknownBrand => "no maker of this brand is in the catalog",
+        v1::ManualReason::Captcha => "a captcha stands before the form",
+        v1::ManualReason::FormChanged => "the form is not as we know it",
+        v1::ManualReason::LoginRequired => "the form wants an account",
+        v1::ManualReason::MethodsExhausted => "no automatic method worked",
     }
 }
 
@@ -139,7 +171,11 @@ pub fn record(r: &v1::RecordView, paint: Paint) -> String {
 
 fn fields_line(event: &v1::EventView) -> String {
     let Ok(Value::Object(fields)) = serde_json::to_value(&event.fields) else { return String::new() };
-    let shown = fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| match value {
+    let shown = fields.iter().filter(|(_, value)| says_something(value)).map(|(name, value)| match value {
+        // an object in the store is known by its name
+        Value::Object(object) if object.contains_key("name") => {
+            format!("{name}={}", printable(object["name"].as_str().unwrap_or_default()))
+        }
         Value::String(text) => format!("{name}={}", printable(text)),
         // the wire's numbers are floating; ours are whole
         Value::Number(number) => format!("{name}={}", number.as_f64().unwrap_or_default()),
@@ -148,6 +184,14 @@ fn fields_line(event: &v1::EventView) -> String {
         }
     });
     shown.collect::<Vec<_>>().join(" ")
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => true,
+    }
 }
 
 /// A time as RFC 3339 in UTC with milliseconds.

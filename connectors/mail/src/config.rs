@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Settings of the SMTP client.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,7 +31,7 @@ pub struct SmtpConfig {
 }
 
 /// Encryption of the connection. There is no "if available": that one sends in clear to whoever removes the offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     /// None: for a server on the same machine.
