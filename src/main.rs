@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> ExitCode {
     match command {
         Command::Demo(args) => ended(demo::run(args).await),
-        Command::Serve(args) => serve(args.config).await,
+        Command::Serve(args) => Box::pin(serve(args.config)).await,
         Command::Config(args) => print_settings(args.config),
         Command::Sandbox(args) => ended(run_sandbox(args).await.map(|()| true)),
         Command::Bench(args) => ended(bench::run(args).await.map(|()| true)),

@@ -59,7 +59,7 @@ fn the_last_day_is_counted_from_the_purchase() {
     assert_eq!(connector("norrland").register_by(bought), Some(date(2026, 3, 2)));
     assert_eq!(connector("castello").register_by(bought), Some(date(2026, 4, 1)));
     assert_eq!(connector("aurora").register_by(bought), Some(date(2026, 1, 31)));
-    assert_eq!(connector("hartmann").register_by(bought), None);
+    assert_eq!(connector("generic").register_by(bought), None);
 }
 
 #[test]
