@@ -80,7 +80,7 @@ pub async fn retry(
     actor: Actor,
 ) -> Result<Registration, DeskError> {
     let correction = match wish.correction {
-        Some(details) => Some(seal(world, id, details).await?),
+        Some(details) => Some(seal(world, (shard, id), details).await?),
         None => None,
     };
     act(world, (shard, id), &Command::Retry { from: wish.from, correction }, seen, &actor).await
@@ -95,12 +95,14 @@ pub async fn details(world: &World, (shard, id): (Shard, RegistrationId)) -> Res
     Ok(world.open(&registration).await?)
 }
 
-async fn seal(world: &World, id: RegistrationId, details: Details) -> Result<Correction, DeskError> {
+/// With the key that the registration has already: what was kept under it before (proof, evidence) must stay readable.
+async fn seal(world: &World, (shard, id): (Shard, RegistrationId), details: Details) -> Result<Correction, DeskError> {
     let problems = details.problems(world.now().to_jiff().to_zoned(jiff::tz::TimeZone::UTC).date());
     if !problems.is_empty() {
         return Err(DeskError::Invalid(problems));
     }
-    let (person_key, key) = world.keys.lease().await.map_err(PrivateError::from)?;
+    let registration = journal::load(world, shard, id).await?;
+    let (person_key, key) = (registration.person_key, world.key(&registration).await?);
     let sealed = key.seal(id, &fresh_nonce(), &details).map_err(PrivateError::from)?;
     Ok(Correction { model: details.product.model, purchased_on: details.purchase.date, person_key, sealed })
 }

@@ -104,7 +104,8 @@ pub async fn submit(world: &World, submission: Submission, known: Option<Shard>)
     }
     let (person_key, key) = world.keys.lease().await.map_err(PrivateError::from)?;
     let proof = match &submission.proof {
-        Some(bytes) => Some(world.keep_sealed(&key, id, &format!("proof/{id}"), bytes).await?),
+        // named by the key as well: a repeat, which has another key, must not take the place of the first one's
+        Some(bytes) => Some(world.keep_sealed(&key, id, &format!("proof/{id}/{person_key}"), bytes).await?),
         None => None,
     };
     let record = first_record(world, id, connector.id(), &submission, (person_key, &key), proof)?;
@@ -114,7 +115,13 @@ pub async fn submit(world: &World, submission: Submission, known: Option<Shard>)
             let registration = Registration::begin(&stored).map_err(JournalError::from)?;
             Ok(Accepted { registration, repeated: false, warnings })
         }
-        Err(AppendError::Conflict { .. }) => repeated(world, shard, id, &submission, warnings).await,
+        Err(AppendError::Conflict { .. }) => {
+            // what was kept for this repeat is of no use to anyone
+            if let Err(error) = world.keys.destroy(person_key).await {
+                tracing::debug!(%id, %error, "the key of a repeated submission stays in the vault");
+            }
+            repeated(world, shard, id, &submission, warnings).await
+        }
         Err(error) => Err(JournalError::Append(error).into()),
     }
 }

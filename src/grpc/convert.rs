@@ -99,10 +99,13 @@ pub fn corrected(correction: v1::Correction, before: Details) -> Result<Details,
         correction.marketing_consent.unwrap_or(before.marketing_consent),
         extra,
     )?;
+    if !given.product.brand.is_empty() && given.product.brand != before.product.brand {
+        let text = "cannot be corrected, because it decides the maker; cancel this one and submit the product anew";
+        return Err(errors::invalid_field("product.brand", text));
+    }
     let address = before.owner.address;
     Ok(Details {
         product: Product {
-            // the brand decided the maker, so another brand is another registration
             brand: before.product.brand,
             model: or(given.product.model, before.product.model),
             serial: or(given.product.serial, before.product.serial),

@@ -45,8 +45,12 @@ pub struct GrpcOptions {
 /// Serves until `shutdown`, then lets requests in progress end.
 pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let audit = AuditService { log: options.world.log.clone(), views: options.views.clone() };
-    let registrations =
-        RegistrationsService { world: options.world, views: options.views, submit_timeout: options.submit_timeout };
+    let registrations = RegistrationsService {
+        world: options.world,
+        views: options.views,
+        submit_timeout: options.submit_timeout,
+        shutdown: shutdown.clone(),
+    };
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_not_serving::<RegistrationsServer<RegistrationsService>>().await;
     reporter.set_not_serving::<AuditServer<AuditService>>().await;

@@ -14,6 +14,7 @@ use proto::v1::registrations_server::Registrations;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::pb;
 
@@ -36,6 +37,8 @@ pub struct RegistrationsService {
     pub world: Arc<World>,
     pub views: Arc<Views>,
     pub submit_timeout: Duration,
+    /// Ends the streams of watchers, which would hold up a stop for ever.
+    pub shutdown: CancellationToken,
 }
 
 impl RegistrationsService {
@@ -152,7 +155,13 @@ impl Registrations for RegistrationsService {
             after: request.after_sequence.unwrap_or_else(|| self.views.status.position()),
             updates,
         };
-        tokio::spawn(watcher.run());
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = watcher.run() => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 

@@ -51,6 +51,33 @@ async fn a_form_of_three_steps_with_split_dates_takes_the_receipt_and_no_adverti
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_receipt_survives_a_repeated_request_and_a_correction() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let receipt = v1::ProofOfPurchase { content: b"\x89PNG\r\n\x1a\n receipt".to_vec().into(), ..Default::default() };
+    let request = v1::SubmitRequest {
+        request_id: "with-receipt".into(),
+        proof_of_purchase: Some(receipt),
+        ..product("Castello", "Espresso 9", "WRONG")
+    };
+    let id = service.submit(request.clone()).await.id;
+    assert_eq!(service.submit(request).await.id, id);
+    service.wait_for_state(&id, State::NeedsCorrection).await;
+
+    let other_brand = v1::Product { brand: "Kestrel".into(), ..Default::default() };
+    let correction = |product| Some(v1::Correction { product: Some(product), ..Default::default() });
+    let refused = v1::RetryRequest { id: id.clone(), correction: correction(other_brand), ..Default::default() };
+    assert!(service.client.retry(refused).await.unwrap_err().message().contains("product.brand"));
+
+    let mended = v1::Product { serial: "1234-ABC-56791".into(), ..Default::default() };
+    let retry = v1::RetryRequest { id: id.clone(), correction: correction(mended), ..Default::default() };
+    service.client.retry(retry).await.unwrap();
+    service.wait_for_state(&id, State::Success).await;
+    let accepted = stage.ledger().into_iter().find(|entry| entry.accepted).unwrap();
+    assert!(accepted.fields["receipt"].to_string().contains("proof-of-purchase"), "{:?}", accepted.fields);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_serial_that_the_form_refuses_asks_for_its_correction_and_the_mended_one_goes_through() {
     let stage = Stage::new().await;
     let mut service = stage.start().await;

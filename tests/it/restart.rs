@@ -4,7 +4,7 @@ use proto::v1::{self, RegistrationState as State};
 use sandbox::Maker;
 use sandbox::faults::{Fault, Mode};
 
-use crate::support::{Stage, files_with, product, signal};
+use crate::support::{PATIENCE, Stage, files_with, product, signal};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_that_waits_survives_a_clean_stop() {
@@ -71,6 +71,16 @@ async fn a_nats_server_that_dies_is_started_again_and_everything_ends_well() {
     service.wait_for_state(&id, State::Success).await;
     assert_eq!(service.get(&first).await.state(), State::Success);
     assert_eq!(stage.accepted("NL80000005"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_does_not_hold_up_a_stop() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let mut updates = service.client.watch(v1::WatchRequest::default()).await.unwrap().into_inner();
+    let stopped = tokio::time::timeout(PATIENCE / 6, service.stop()).await;
+    assert_eq!(stopped.expect("it stops although somebody watches"), Some(0));
+    assert!(updates.message().await.is_ok_and(|update| update.is_none()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
