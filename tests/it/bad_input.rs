@@ -6,7 +6,7 @@ use proto::v1::{self, RegistrationState as State};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{PATIENCE, Service, Stage, product, regflow, signal};
+use crate::support::{PATIENCE, Service, Stage, product, regflow};
 
 async fn refused(service: &mut Service, request: v1::SubmitRequest) -> Status {
     service.client.submit(request).await.expect_err("it is refused")
@@ -81,13 +81,13 @@ async fn with_nats_frozen_a_submission_is_unavailable_within_its_deadline_and_wo
     let before = service.submit(product("Norrland", "VK 200", "NL70000003")).await.id;
     service.wait_for_state(&before, State::Success).await;
 
-    signal(service.nats_pid, "STOP");
+    service.signal_nats("STOP");
     let asked = Instant::now();
     let request =
         v1::SubmitRequest { request_id: "while-frozen".into(), ..product("Norrland", "VK 200", "NL70000004") };
     let status = refused(&mut service, request.clone()).await;
     let waited = asked.elapsed();
-    signal(service.nats_pid, "CONT");
+    service.signal_nats("CONT");
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(waited < PATIENCE / 4, "{waited:?}");
     assert!(status.get_error_details().retry_info().is_some());

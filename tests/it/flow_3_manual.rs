@@ -61,6 +61,18 @@ async fn an_unknown_brand_gets_a_packet_of_the_generic_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_the_fonts_cannot_draw_is_reported_and_the_packet_still_comes() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let mut request = product("Hartmann", "Kaffeemühle", "HS-5");
+    request.owner.as_mut().unwrap().name = "王小明".into();
+    let id = service.submit(request).await.id;
+    let waiting = service.wait_for_packet(&id).await;
+    assert!(waiting.packet.unwrap().missing_glyphs.contains(&"owner.name".to_owned()));
+    assert_eq!(stage.sandbox.mailbox().mails().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_register_by_date_comes_as_a_calendar_entry() {
     let stage = Stage::new().await;
     stage.fault(sandbox::Maker::Norrland, Stage::answers(401, None));

@@ -8,5 +8,6 @@ mod flow_1_api_success;
 mod flow_2_web_form;
 mod flow_3_manual;
 mod notifications;
+mod operations;
 mod restart;
 mod support;

@@ -4,7 +4,7 @@ use proto::v1::{self, RegistrationState as State};
 use sandbox::Maker;
 use sandbox::faults::{Fault, Mode};
 
-use crate::support::{PATIENCE, Stage, files_with, product, signal};
+use crate::support::{PATIENCE, Stage, files_with, product};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_that_waits_survives_a_clean_stop() {
@@ -60,7 +60,7 @@ async fn a_nats_server_that_dies_is_started_again_and_everything_ends_well() {
     let mut service = stage.start().await;
     let first = service.submit(product("Norrland", "VK 200", "NL80000004")).await.id;
     service.wait_for_state(&first, State::Success).await;
-    signal(service.nats_pid, "KILL");
+    service.signal_nats("KILL");
     let request =
         v1::SubmitRequest { request_id: "after-the-fall".into(), ..product("Norrland", "VK 200", "NL80000005") };
     let id = loop {

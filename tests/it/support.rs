@@ -109,7 +109,7 @@ pub fn regflow() -> Command {
 pub struct Service {
     pub child: Child,
     pub grpc: String,
-    pub nats_pid: u32,
+    nats_pid: Option<u32>,
     pub nats_url: String,
     pub client: RegistrationsClient<Channel>,
 }
@@ -118,7 +118,7 @@ impl Service {
     async fn connect(child: Child, file: &Value) -> Self {
         let grpc = file["grpc"].as_str().unwrap().to_owned();
         let client = RegistrationsClient::connect(grpc.clone()).await.unwrap();
-        let nats_pid = u32::try_from(file["nats_pid"].as_u64().unwrap()).unwrap();
+        let nats_pid = file["nats_pid"].as_u64().map(|pid| u32::try_from(pid).unwrap());
         let nats_url = file["nats_url"].as_str().unwrap().to_owned();
         Self { child, grpc, nats_pid, nats_url, client }
     }
@@ -175,6 +175,11 @@ impl Service {
         history.into_iter().map(|record| record.events.into_iter().map(|event| event.name).collect()).collect()
     }
 
+    /// Signals the embedded nats-server.
+    pub fn signal_nats(&self, name: &str) {
+        signal(self.nats_pid.expect("an embedded server"), name);
+    }
+
     /// SIGTERM, and the exit code.
     pub async fn stop(mut self) -> Option<i32> {
         signal(self.child.id().unwrap(), "TERM");
@@ -188,7 +193,7 @@ impl Service {
 }
 
 /// Sends a signal to a process that the test started.
-pub fn signal(pid: u32, name: &str) {
+fn signal(pid: u32, name: &str) {
     let sent = std::process::Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(sent.success(), "kill -{name} {pid}");
 }

@@ -1,0 +1,157 @@
+//! What an operator relies on: a NATS server of their own, health, reflection, the benchmark's report.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use proto::v1::RegistrationState as State;
+use serde_json::Value;
+use tonic::transport::Endpoint;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+use crate::support::{PATIENCE, Stage, product, regflow};
+
+/// A nats-server that an operator runs.
+struct Nats {
+    child: Child,
+    url: String,
+    monitor_url: String,
+    _data: tempfile::TempDir,
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        // both fail only when it has ended already
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Nats {
+    fn start(sync: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let conf = data.path().join("server.conf");
+        let text = format!(
+            "listen: 127.0.0.1:-1\nhttp: 127.0.0.1:-1\nports_file_dir: {0:?}\njetstream {{ store_dir: {0:?}, sync_interval: {sync} }}\n",
+            data.path()
+        );
+        std::fs::write(&conf, text).unwrap();
+        let child = Command::new(binary()).arg("-c").arg(&conf).stderr(Stdio::null()).spawn().unwrap();
+        let ports = ports(data.path());
+        let address = |kind: &str| ports[kind][0].as_str().unwrap().to_owned();
+        Self { child, url: address("nats"), monitor_url: address("monitoring"), _data: data }
+    }
+}
+
+/// The one that `make setup` unpacked, else the one on PATH.
+fn binary() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/nats-server");
+    if own.exists() { own } else { "nats-server".into() }
+}
+
+/// What the server says of its ports, once it says so.
+fn ports(folder: &Path) -> Value {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let file =
+            std::fs::read_dir(folder).unwrap().flatten().find(|f| f.path().extension().is_some_and(|e| e == "ports"));
+        let text = file.and_then(|file| std::fs::read_to_string(file.path()).ok()).unwrap_or_default();
+        if let Ok(ports) = serde_json::from_str(&text) {
+            return ports;
+        }
+        assert!(std::time::Instant::now() < deadline, "nats-server did not start");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_server_is_used_when_its_writes_are_safe_and_refused_when_nobody_can_tell() {
+    let (stage, nats) = (Stage::new().await, Nats::start("always"));
+    let mut unproven = stage.command();
+    let output = unproven.env("REGFLOW__NATS__URL", &nats.url).output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(text.contains("writes are not safe here") && text.contains("nats.monitor_url"), "{text}");
+
+    let mut proven = stage.command();
+    proven.env("REGFLOW__NATS__URL", &nats.url).env("REGFLOW__NATS__MONITOR_URL", &nats.monitor_url);
+    let mut service = stage.start_with(proven).await;
+    let id = service.submit(product("Norrland", "VK 200", "NL12000001")).await.id;
+    service.wait_for_state(&id, State::Success).await;
+    assert_eq!(service.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_can_lose_writes_is_refused_with_the_remedy_unless_that_is_accepted() {
+    let (stage, nats) = (Stage::new().await, Nats::start("2m"));
+    let command = || {
+        let mut command = stage.command();
+        command.env("REGFLOW__NATS__URL", &nats.url).env("REGFLOW__NATS__MONITOR_URL", &nats.monitor_url);
+        command
+    };
+    let output = command().output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("without `sync_interval: always`") && text.contains("relaxed"), "{text}");
+
+    let mut relaxed = command();
+    relaxed.env("REGFLOW__NATS__DURABILITY", "relaxed");
+    let mut service = stage.start_with(relaxed).await;
+    let id = service.submit(product("Norrland", "VK 200", "NL12000002")).await.id;
+    service.wait_for_state(&id, State::Success).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_says_serving_and_reflection_names_the_services() {
+    let stage = Stage::new().await;
+    let service = stage.start().await;
+    let channel = Endpoint::from_shared(service.grpc.clone()).unwrap().connect().await.unwrap();
+    let mut health = HealthClient::new(channel.clone());
+    for name in ["regflow.v1.Registrations", "regflow.v1.Audit"] {
+        let request = HealthCheckRequest { service: name.to_owned() };
+        let answer: HealthCheckResponse = health.check(request).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{name}");
+    }
+    let mut reflection = ServerReflectionClient::new(channel);
+    let list = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = reflection.server_reflection_info(tokio_stream::once(list)).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(services) = answer else { panic!("{answer:?}") };
+    let names: Vec<String> = services.service.into_iter().map(|service| service.name).collect();
+    assert!(names.iter().any(|name| name == "regflow.v1.Registrations"), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_benchmark_prints_one_object_with_all_its_keys() {
+    let output = regflow()
+        .args(["bench", "--registrations", "300", "--batch", "50"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report: Value =
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(report["durable"], true);
+    for key in [
+        "/registrations_per_second",
+        "/submit_ms/p50",
+        "/submit_ms/p99",
+        "/end_to_end_ms/p50",
+        "/end_to_end_ms/p99",
+        "/cpu_ms_per_registration/regflow",
+        "/cpu_ms_per_registration/nats_server",
+        "/peak_rss_mb/regflow",
+        "/disk_bytes_per_registration",
+        "/raw_server_messages_per_second",
+    ] {
+        assert!(report.pointer(key).and_then(Value::as_f64).is_some_and(|value| value > 0.0), "{key} in {text}");
+    }
+}
