@@ -102,8 +102,9 @@ impl Notifier {
     }
 
     async fn notifications(&mut self, stored: &Stored) -> Result<Vec<Notification>, PublishError> {
-        let told: Vec<(usize, &Event)> =
-            stored.record.events.iter().enumerate().filter(|(_, event)| is_told(event)).collect();
+        let events = stored.record.events.iter().enumerate();
+        let told: Vec<(usize, &Event, Value)> =
+            events.filter_map(|(place, event)| Some((place, event, data(event)?))).collect();
         if told.is_empty() {
             return Ok(Vec::new());
         }
@@ -111,7 +112,8 @@ impl Notifier {
         if stored.record.events.iter().any(ends) {
             self.tenants.remove(&stored.registration);
         }
-        Ok(told.into_iter().map(|(place, event)| notification(stored, &tenant, place, event)).collect())
+        let notification = |(place, event, data)| notification(stored, &tenant, place, event, data);
+        Ok(told.into_iter().map(notification).collect())
     }
 
     async fn tenant(&self, stored: &Stored) -> Result<Arc<str>, PublishError> {
@@ -124,33 +126,11 @@ impl Notifier {
     }
 }
 
-/// Facts that the outside is told; the steps between are for the log alone.
-const fn is_told(event: &Event) -> bool {
-    match event {
-        Event::RegistrationSucceeded(_)
-        | Event::OutcomeUnknown(_)
-        | Event::ManualRequired(_)
-        | Event::PacketSent(_)
-        | Event::UserCompleted(_)
-        | Event::CorrectionNeeded(_)
-        | Event::Cancelled(_) => true,
-        Event::Submitted(_)
-        | Event::Dispatched(_)
-        | Event::AttemptStarted(_)
-        | Event::AttemptSucceeded(_)
-        | Event::AttemptFailed(_)
-        | Event::RetryScheduled(_)
-        | Event::PacketFailed(_)
-        | Event::Corrected(_)
-        | Event::RetryRequested(_) => false,
-    }
-}
-
 const fn ends(event: &Event) -> bool {
     matches!(event, Event::RegistrationSucceeded(_) | Event::UserCompleted(_) | Event::Cancelled(_))
 }
 
-fn notification(stored: &Stored, tenant: &str, place: usize, event: &Event) -> Notification {
+fn notification(stored: &Stored, tenant: &str, place: usize, event: &Event, data: Value) -> Notification {
     let body = json!({
         "specversion": "1.0",
         "id": format!("{}-{place}", stored.record.id),
@@ -160,7 +140,7 @@ fn notification(stored: &Stored, tenant: &str, place: usize, event: &Event) -> N
         "time": stored.record.at.to_string(),
         "datacontenttype": "application/json",
         "sequence": stored.sequence.to_string(),
-        "data": data(event),
+        "data": data,
     });
     Notification {
         subject: subject::notification(tenant, stored.registration, event.name()),
@@ -169,9 +149,9 @@ fn notification(stored: &Stored, tenant: &str, place: usize, event: &Event) -> N
     }
 }
 
-/// What a subscriber needs to act; no personal data.
-fn data(event: &Event) -> Value {
-    match event {
+/// What a subscriber is told of a fact, without personal data; nothing of the steps between, which are for the log alone.
+fn data(event: &Event) -> Option<Value> {
+    Some(match event {
         Event::RegistrationSucceeded(e) => json!({ "method": e.method, "confirmation": e.confirmation }),
         Event::OutcomeUnknown(e) => json!({ "attempt": e.attempt, "detail": e.detail }),
         Event::ManualRequired(e) => json!({ "reason": e.reason }),
@@ -187,6 +167,6 @@ fn data(event: &Event) -> Value {
         | Event::RetryScheduled(_)
         | Event::PacketFailed(_)
         | Event::Corrected(_)
-        | Event::RetryRequested(_) => Value::Null,
-    }
+        | Event::RetryRequested(_) => return None,
+    })
 }
