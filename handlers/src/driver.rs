@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use connectors::{Connector, Lookup};
-use events::{Command, Details, ErrorKind, Failure, Method, Outcome, Registration, Stage, Step, next_step};
+use events::{
+    Command, Details, ErrorKind, Failure, Method, Outcome, Registration, RegistrationId, Stage, Step, next_step,
+};
 
 use crate::journal::{self, JournalError};
 use crate::queue::Lane;
@@ -21,6 +23,8 @@ pub(crate) enum Drove {
     Done(Registration),
     /// The log or a store does not answer: try again after a pause.
     Stalled(Registration),
+    /// Its history cannot be read, now or later.
+    Unreadable(RegistrationId),
 }
 
 /// A step could not be made.

@@ -7,14 +7,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Follow, FollowError, FollowItem, Page};
+use bus::{Follow, FollowError, FollowItem, LoadError, Page};
 use events::{Event, Registration, RegistrationId, Sequence, Shard, Step, Stored, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::driver::{self, Drove};
-use crate::journal;
+use crate::journal::{self, JournalError};
 use crate::queue::{Lane, Place, Queue};
 use crate::world::World;
 
@@ -57,7 +57,8 @@ pub struct Engine {
     slots: HashMap<RegistrationId, Slot>,
     resting: VecDeque<(Sequence, RegistrationId)>,
     queue: Queue,
-    busy: HashMap<Id, (Lane, Shard, RegistrationId)>,
+    /// Nothing in place of the lane stands for a history that is read anew.
+    busy: HashMap<Id, (Option<Lane>, Shard, RegistrationId)>,
     drivers: JoinSet<Drove>,
     position: Sequence,
     live: bool,
@@ -220,7 +221,7 @@ impl Engine {
             self.reschedule(id);
         }
         for lane in Lane::ALL {
-            let busy = self.busy.values().filter(|(busy, ..)| *busy == lane).count();
+            let busy = self.busy.values().filter(|(busy, ..)| *busy == Some(lane)).count();
             for _ in busy..self.bound(lane) {
                 let Some(place) = self.queue.pop(lane) else { break };
                 self.start(lane, place.id);
@@ -241,7 +242,7 @@ impl Engine {
             Some(Slot::Idle(registration)) => {
                 let shard = registration.shard;
                 let task = self.drivers.spawn(driver::drive(self.world.clone(), *registration, lane));
-                self.busy.insert(task.id(), (lane, shard, id));
+                self.busy.insert(task.id(), (Some(lane), shard, id));
                 self.slots.insert(id, Slot::Driving(Vec::new()));
             }
             Some(other) => drop(self.slots.insert(id, other)),
@@ -249,19 +250,10 @@ impl Engine {
         }
     }
 
-    /// Reads its history anew; the result comes back as a driver's does.
+    /// Reads its history anew; the result comes back as a driver's does, but takes nobody's turn.
     fn reload(&mut self, shard: Shard, id: RegistrationId) {
-        let world = self.world.clone();
-        let task = self.drivers.spawn(async move {
-            loop {
-                match journal::load(&world, shard, id).await {
-                    Ok(registration) => return Drove::Done(registration),
-                    Err(error) => tracing::warn!(%id, %error, "a history cannot be read, trying again soon"),
-                }
-                tokio::time::sleep(STALL_PAUSE).await;
-            }
-        });
-        self.busy.insert(task.id(), (Lane::Manual, shard, id));
+        let task = self.drivers.spawn(read_anew(self.world.clone(), shard, id));
+        self.busy.insert(task.id(), (None, shard, id));
         self.slots.insert(id, Slot::Driving(Vec::new()));
     }
 
@@ -277,6 +269,10 @@ impl Engine {
                 let registration = self.take_in_later(registration);
                 self.queue.wake_at(self.world.now().plus(STALL_PAUSE), registration.id);
                 self.slots.insert(registration.id, Slot::Idle(Box::new(registration)));
+            }
+            Ok((task, Drove::Unreadable(id))) => {
+                self.busy.remove(&task);
+                self.slots.remove(&id);
             }
             Err(error) => {
                 let lost = self.busy.remove(&error.id());
@@ -313,6 +309,23 @@ impl Engine {
         if tokio::time::timeout(self.options.drain_timeout, all).await.is_err() {
             tracing::warn!("some attempts did not end in time; the log keeps them for the next start");
         }
+    }
+}
+
+/// Waits for the log as long as it is away; a history that cannot be right is left alone and reported.
+async fn read_anew(world: Arc<World>, shard: Shard, id: RegistrationId) -> Drove {
+    loop {
+        match journal::load(&world, shard, id).await {
+            Ok(registration) => return Drove::Done(registration),
+            Err(JournalError::Load(LoadError::Unavailable(error))) => {
+                tracing::warn!(%id, %error, "a history cannot be read, trying again soon");
+            }
+            Err(error) => {
+                tracing::error!(%id, %error, "a history is broken; this registration is left alone");
+                return Drove::Unreadable(id);
+            }
+        }
+        tokio::time::sleep(STALL_PAUSE).await;
     }
 }
 
