@@ -113,7 +113,7 @@ pub struct Running {
     embedded: Option<Embedded>,
     bus: Closer,
     grpc: JoinHandle<anyhow::Result<()>>,
-    engine: JoinHandle<()>,
+    engine: JoinHandle<anyhow::Result<()>>,
     readers: Vec<JoinHandle<()>>,
     readers_end: CancellationToken,
 }
@@ -136,7 +136,7 @@ impl Running {
             tracing::debug!(%error, "the service's file was gone already");
         }
         served??;
-        engine
+        engine?
     }
 }
 
@@ -252,12 +252,12 @@ impl Running {
 }
 
 /// A part that ends before its time takes the service down with it, rather than leave half of it standing.
-async fn supervised(part: impl Future<Output = ()>, shutdown: CancellationToken) {
+async fn supervised(part: impl Future<Output = ()>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    // also when it panics
+    let _stop = shutdown.clone().drop_guard();
     part.await;
-    if !shutdown.is_cancelled() {
-        tracing::error!("the engine has ended; the service stops");
-        shutdown.cancel();
-    }
+    anyhow::ensure!(shutdown.is_cancelled(), "the engine has ended, so the service stops");
+    Ok(())
 }
 
 /// True once both are.

@@ -28,7 +28,14 @@ pub fn next_step(registration: &Registration, ladder: &[Method], unknown_brand: 
     match &registration.stage {
         Stage::Fresh { from } => {
             let first = from.or_else(|| ladder.first().copied()).unwrap_or(Method::AssistedManual);
-            rung(first, if unknown_brand { ManualReason::UnknownBrand } else { ManualReason::MakerIsManualOnly })
+            let only_manual = ladder.iter().all(|rung| *rung == Method::AssistedManual);
+            let reason = match (unknown_brand, only_manual) {
+                (true, _) => ManualReason::UnknownBrand,
+                (false, true) => ManualReason::MakerIsManualOnly,
+                // somebody chose it although others are there
+                (false, false) => ManualReason::MethodsExhausted,
+            };
+            rung(first, reason)
         }
         Stage::Backoff { method, until, .. } if now >= *until => Step::Attempt(*method),
         Stage::Backoff { until, .. } => Step::WaitUntil(*until),

@@ -79,6 +79,13 @@ pub async fn retry(
     seen: Option<Sequence>,
     actor: Actor,
 ) -> Result<Registration, DeskError> {
+    if let Some(from) = wish.from {
+        let registration = journal::load(world, shard, id).await?;
+        if !world.connector(&registration).ladder().contains(&from) {
+            let problem = format!("is {from}, which is not among the methods of this maker; leave it out");
+            return Err(DeskError::Invalid(vec![FieldProblem::new("from_method", problem)]));
+        }
+    }
     let correction = match wish.correction {
         Some(details) => Some(seal(world, (shard, id), details).await?),
         None => None,

@@ -160,6 +160,10 @@ async fn reconciled(
             let detail = "regflow was stopped during the attempt; the maker says that nothing is registered";
             Ok(Outcome::Failed(Failure::new(ErrorKind::Network, detail)))
         }
-        Lookup::Failed(failure) => Err(DriveError::Maker(failure.detail)),
+        Lookup::Failed(failure) if failure.kind.is_retryable() => Err(DriveError::Maker(failure.detail)),
+        Lookup::Failed(failure) => {
+            let detail = format!("regflow was stopped during the attempt, and asking failed: {}", failure.detail);
+            Ok(Outcome::Failed(Failure::new(ErrorKind::UnknownOutcome, detail)))
+        }
     }
 }

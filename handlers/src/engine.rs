@@ -57,6 +57,8 @@ pub struct Engine {
     slots: HashMap<RegistrationId, Slot>,
     resting: VecDeque<(Sequence, RegistrationId)>,
     queue: Queue,
+    /// Asked for again in the past that is being folded.
+    woken: HashMap<RegistrationId, Shard>,
     /// Nothing in place of the lane stands for a history that is read anew.
     busy: HashMap<Id, (Option<Lane>, Shard, RegistrationId)>,
     drivers: JoinSet<Drove>,
@@ -75,6 +77,7 @@ impl Engine {
             slots: HashMap::new(),
             resting: VecDeque::new(),
             queue: Queue::default(),
+            woken: HashMap::new(),
             busy: HashMap::new(),
             drivers: JoinSet::new(),
             position: 0,
@@ -149,6 +152,11 @@ impl Engine {
         for id in open {
             self.reschedule(id);
         }
+        for (id, shard) in std::mem::take(&mut self.woken) {
+            if !self.slots.contains_key(&id) {
+                self.reload(shard, id);
+            }
+        }
         self.ready.send_replace(true);
     }
 
@@ -175,7 +183,12 @@ impl Engine {
                 Err(error) => tracing::error!(id = %stored.registration, %error, "a registration is passed over"),
             }
         } else if stored.record.events.iter().any(|event| matches!(event, Event::RetryRequested(_))) {
-            self.reload(stored.shard, stored.registration);
+            // while the past is folded it may have come to rest again since: looked at once, when the fold is done
+            if self.live {
+                self.reload(stored.shard, stored.registration);
+            } else {
+                self.woken.insert(stored.registration, stored.shard);
+            }
         }
     }
 

@@ -86,6 +86,25 @@ pub fn check(world: &World, submission: &Submission) -> Result<Vec<FieldProblem>
     if problems.is_empty() { Ok(connector.warnings(details)) } else { Err(IntakeError::Invalid(problems)) }
 }
 
+impl IntakeError {
+    /// Whether the submission is certainly not in the log, now or later.
+    #[must_use]
+    pub fn surely_not_stored(&self) -> bool {
+        match self {
+            Self::Invalid(_) | Self::Private(_) => true,
+            Self::Journal(JournalError::Append(error)) => !matches!(error, AppendError::Unknown),
+            Self::Reused(_) | Self::Journal(_) => false,
+        }
+    }
+}
+
+/// The shard that a submission belongs to, by its brand.
+#[must_use]
+pub fn shard_of(world: &World, submission: &Submission) -> Shard {
+    let connector = world.catalog.find_brand(&submission.details.product.brand);
+    Shard::of(connector.id(), world.options.shards)
+}
+
 /// Takes a product in. `known` is where an earlier registration of the same request stands, if the caller knows of one.
 ///
 /// # Errors
@@ -98,7 +117,7 @@ pub async fn submit(world: &World, submission: Submission, known: Option<Shard>)
         Some(request) => RegistrationId::of_request(&submission.tenant, request),
         None => RegistrationId(Uuid::now_v7()),
     };
-    let shard = Shard::of(connector.id(), world.options.shards);
+    let shard = shard_of(world, &submission);
     if let Some(known) = known {
         return repeated(world, known, id, &submission, warnings).await;
     }
@@ -168,13 +187,18 @@ async fn repeated(
     warnings: Vec<FieldProblem>,
 ) -> Result<Accepted, IntakeError> {
     let history = world.log.load(shard, id).await.map_err(JournalError::from)?;
-    let first = history.first().ok_or(JournalError::NotFound)?;
+    // taken by a submission that is still on its way
+    let first = history.first().ok_or(JournalError::LostRace)?;
     let as_submitted = Registration::begin(first).map_err(JournalError::from)?;
     let mut differences = world.open(&as_submitted).await?.differences(&submission.details);
     if as_submitted.priority != submission.priority {
         differences.push("priority".to_owned());
     }
-    if as_submitted.proof.is_some() != submission.proof.is_some() {
+    let proof = match &as_submitted.proof {
+        Some(proof) => Some(world.fetch_sealed(&as_submitted, &proof.name).await?),
+        None => None,
+    };
+    if proof.as_deref() != submission.proof.as_deref() {
         differences.push("proof_of_purchase".to_owned());
     }
     if !differences.is_empty() {

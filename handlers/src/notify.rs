@@ -108,7 +108,14 @@ impl Notifier {
         if told.is_empty() {
             return Ok(Vec::new());
         }
-        let tenant = self.tenant(stored).await?;
+        let tenant = match self.tenant(stored).await {
+            Ok(tenant) => tenant,
+            Err(PublishError::Load(LoadError::Unavailable(error))) => return Err(LoadError::from(error).into()),
+            Err(error) => {
+                tracing::error!(sequence = stored.sequence, %error, "a history is broken; nobody is told of it");
+                return Ok(Vec::new());
+            }
+        };
         if stored.record.events.iter().any(ends) {
             self.tenants.remove(&stored.registration);
         }

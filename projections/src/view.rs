@@ -182,8 +182,11 @@ impl StatusView {
 
     /// Every record taken in from now on, with what it made of its row. A receiver that falls more than [`UPDATES_MAX`]
     /// behind is told how many it missed (`RecvError::Lagged`) and should read the log from the last one it saw.
+    /// Blocks while a page is taken in.
     #[must_use]
     pub fn updates(&self) -> broadcast::Receiver<Arc<Update>> {
+        // between two pages: one that is half taken in would be neither in the position nor in the updates
+        let _between_pages = lock(&self.0.writer);
         self.0.updates.subscribe()
     }
 

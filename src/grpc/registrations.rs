@@ -7,7 +7,7 @@ use events::{Registration, RegistrationId, Shard};
 use futures::StreamExt;
 use handlers::World;
 use handlers::desk::{self, DeskError, RetryWish};
-use handlers::intake::{self, Accepted};
+use handlers::intake::{self, Accepted, Submission};
 use projections::{Filter, ListError};
 use proto::v1;
 use proto::v1::registrations_server::Registrations;
@@ -50,14 +50,21 @@ impl RegistrationsService {
             intake::check(&self.world, &submission).map_err(|error| errors::of_intake(&error))?;
             return Ok(v1::SubmitResponse::default());
         }
-        let known = match &submission.request_id {
-            Some(request) => self.views.shard_of(RegistrationId::of_request(&submission.tenant, request))?,
+        self.views.check_ready()?;
+        let (own, reserved) = (intake::shard_of(&self.world, &submission), self.reservation(&submission));
+        let known = match reserved {
+            Some(id) => Some(self.views.reserve(id, own)?).filter(|shard| *shard != own),
             None => None,
         };
         let taken = tokio::time::timeout(self.submit_timeout, intake::submit(&self.world, submission, known)).await;
         match taken {
-            Ok(Ok(accepted)) => Ok(self.answer(&accepted)),
-            Ok(Err(error)) => Err(errors::of_intake(&error)),
+            Ok(Ok(accepted)) => self.answer(&accepted).await,
+            Ok(Err(error)) => {
+                if let Some(id) = reserved.filter(|_| error.surely_not_stored()) {
+                    self.views.release(id);
+                }
+                Err(errors::of_intake(&error))
+            }
             Err(_) => {
                 let text = "the log did not answer in time; repeat the submission with the same request_id";
                 Err(errors::passing(Code::Unavailable, "LOG_OUTCOME_UNKNOWN", text))
@@ -65,11 +72,25 @@ impl RegistrationsService {
         }
     }
 
-    fn answer(&self, accepted: &Accepted) -> v1::SubmitResponse {
+    /// The id that the submission's request always gets.
+    fn reservation(&self, submission: &Submission) -> Option<RegistrationId> {
+        let request = submission.request_id.as_ref()?;
+        Some(RegistrationId::of_request(&submission.tenant, request))
+    }
+
+    async fn answer(&self, accepted: &Accepted) -> Result<v1::SubmitResponse, Status> {
         self.views.accepted(&accepted.registration);
-        let mut registration = wire::registration(&accepted.registration, &self.world.catalog);
+        // a repeat is told what became of the first one; a new one is in no view yet
+        let row = match accepted.repeated {
+            true => self.views.row(accepted.registration.id, accepted.registration.last.sequence).await?,
+            false => None,
+        };
+        let mut registration = match row {
+            Some(row) => wire::row(&row, &self.world.catalog),
+            None => wire::registration(&accepted.registration, &self.world.catalog),
+        };
         registration.warnings = convert::problems(&accepted.warnings);
-        v1::SubmitResponse { registration: Some(registration), repeated_request: accepted.repeated }
+        Ok(v1::SubmitResponse { registration: Some(registration), repeated_request: accepted.repeated })
     }
 
     fn place(&self, text: &str) -> Result<(Shard, RegistrationId), Status> {
@@ -81,7 +102,8 @@ impl RegistrationsService {
     /// The registration after a wish was fulfilled, as the view shows it.
     async fn after(&self, acted: Result<Registration, DeskError>) -> Result<Response<v1::Registration>, Status> {
         let registration = acted.map_err(|error| errors::of_desk(&error))?;
-        let row = self.views.row(registration.id, registration.last.sequence).await?;
+        // the wish is fulfilled, so a view that is behind is no reason to answer with an error
+        let row = self.views.row(registration.id, registration.last.sequence).await.ok().flatten();
         Ok(Response::new(match row {
             Some(row) => wire::row(&row, &self.world.catalog),
             None => wire::registration(&registration, &self.world.catalog),
@@ -121,6 +143,7 @@ impl Registrations for RegistrationsService {
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
         let request = request.into_inner();
+        self.views.check_ready()?;
         let filter = filter(&request)?;
         let rows_max = match request.page_size {
             0 => PAGE_ROWS_DEFAULT,

@@ -1,6 +1,6 @@
 //! The status view at work: fed from the log, asked by the services, rebuilt when it disagrees with the log.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bus::{EventLog, Follow, FollowItem};
 use events::{Registration, RegistrationId, Sequence, Shard, Stored, Timestamp};
-use projections::{Checkpoint, FLUSH_EVERY, Row, SetAside, StatusView};
+use projections::{Checkpoint, FLUSH_EVERY, Row, SetAside, StatusView, ViewError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -27,6 +27,7 @@ const RECENT_MAX: usize = 65_536;
 /// The view, and what was accepted but may not be in it yet.
 pub struct Views {
     pub status: StatusView,
+    ready: watch::Receiver<bool>,
     recent: Mutex<Recent>,
 }
 
@@ -34,6 +35,23 @@ pub struct Views {
 struct Recent {
     places: HashMap<RegistrationId, (Shard, Sequence)>,
     order: VecDeque<RegistrationId>,
+}
+
+impl Recent {
+    /// Keeps a place unless there is one; gives the one that is there. The oldest makes room.
+    fn keep(&mut self, id: RegistrationId, place: (Shard, Sequence)) -> (Shard, Sequence) {
+        if let Some(known) = self.places.get(&id) {
+            return *known;
+        }
+        self.places.insert(id, place);
+        self.order.push_back(id);
+        if self.order.len() > RECENT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.places.remove(&oldest);
+        }
+        place
+    }
 }
 
 impl Views {
@@ -53,9 +71,10 @@ impl Views {
         if let Some(aside) = &opened.set_aside {
             report(aside);
         }
-        let views = Arc::new(Self { status: opened.view.clone(), recent: Mutex::default() });
         let (ready, caught_up) = watch::channel(false);
-        let feeder = Feeder { view: opened.view, log, now, ready };
+        let recent = Mutex::default();
+        let views = Arc::new(Self { status: opened.view.clone(), ready: caught_up.clone(), recent });
+        let feeder = Feeder { view: opened.view, log, now, ready, left_out: Mutex::default() };
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = feeder.run(opened.checkpoint) => {}
@@ -69,18 +88,39 @@ impl Views {
     pub fn accepted(&self, registration: &Registration) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (registration.shard, registration.last.sequence);
-        if recent.places.insert(registration.id, place).is_none() {
-            recent.order.push_back(registration.id);
+        recent.keep(registration.id, place);
+        recent.places.insert(registration.id, place);
+    }
+
+    /// An error while the view has not caught up with the log: "not found" would be a guess then.
+    pub fn check_ready(&self) -> Result<(), Status> {
+        if *self.ready.borrow() {
+            return Ok(());
         }
-        if recent.order.len() > RECENT_MAX
-            && let Some(oldest) = recent.order.pop_front()
-        {
-            recent.places.remove(&oldest);
+        Err(errors::passing(Code::Unavailable, "STARTING", "the service is still reading its log; try again soon"))
+    }
+
+    /// Takes the id of a request for `shard`, unless it is taken: then gives the shard that has it. The first one wins,
+    /// so that two submissions at the same moment cannot store one id in two shards.
+    pub fn reserve(&self, id: RegistrationId, shard: Shard) -> Result<Shard, Status> {
+        if let Some(row) = self.read(id)? {
+            return Ok(row.registration.shard);
+        }
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(recent.keep(id, (shard, 0)).0)
+    }
+
+    /// Gives a reservation back whose submission was surely not stored.
+    pub fn release(&self, id: RegistrationId) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.places.get(&id).is_some_and(|(_, sequence)| *sequence == 0) {
+            recent.places.remove(&id);
         }
     }
 
     /// The shard of a registration; nothing when there is none.
     pub fn shard_of(&self, id: RegistrationId) -> Result<Option<Shard>, Status> {
+        self.check_ready()?;
         if let Some((shard, _)) = self.recent_place(id) {
             return Ok(Some(shard));
         }
@@ -89,6 +129,7 @@ impl Views {
 
     /// The row of a registration, at least as new as `min_sequence` and as its own acceptance.
     pub async fn row(&self, id: RegistrationId, min_sequence: Sequence) -> Result<Option<Row>, Status> {
+        self.check_ready()?;
         let accepted_at = self.recent_place(id).map_or(0, |(_, sequence)| sequence);
         let wanted = min_sequence.max(accepted_at);
         if wanted > self.status.position() {
@@ -114,6 +155,8 @@ struct Feeder {
     log: Arc<dyn EventLog>,
     now: fn() -> Timestamp,
     ready: watch::Sender<bool>,
+    /// Registrations whose records do not fit together; the view leaves them out rather than stand still for all.
+    left_out: Mutex<HashSet<RegistrationId>>,
 }
 
 impl Feeder {
@@ -154,6 +197,7 @@ impl Feeder {
     async fn page(&self, follow: &mut dyn Follow, unchecked: &mut Option<Checkpoint>) -> anyhow::Result<()> {
         let page = follow.next_page(PAGE_RECORDS, FLUSH_EVERY).await?;
         let records: Vec<Stored> = page.items.into_iter().filter_map(readable).collect();
+        let records = self.without_left_out(records);
         if let (Some(checkpoint), Some(first)) = (*unchecked, records.first()) {
             anyhow::ensure!(
                 (first.sequence, first.hash) == (checkpoint.sequence, checkpoint.hash),
@@ -161,21 +205,43 @@ impl Feeder {
             );
             *unchecked = None;
         }
-        let view = self.view.clone();
-        tokio::task::spawn_blocking(move || {
-            if !records.is_empty() {
-                view.apply(&records)?;
+        let (view, records) = (self.view.clone(), Arc::new(records));
+        let page_records = records.clone();
+        let applied = tokio::task::spawn_blocking(move || {
+            if !page_records.is_empty() {
+                view.apply(&page_records)?;
             }
             view.tick()
         })
-        .await??;
+        .await?;
+        if let Err(ViewError::OutOfOrder { sequence, .. }) = &applied {
+            self.leave_out(&records, *sequence);
+        }
+        applied?;
         if page.caught_up {
             self.ready.send_replace(true);
         }
         Ok(())
     }
 
+    fn without_left_out(&self, mut records: Vec<Stored>) -> Vec<Stored> {
+        let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if !left_out.is_empty() {
+            records.retain(|stored| !left_out.contains(&stored.registration));
+        }
+        records
+    }
+
+    fn leave_out(&self, records: &[Stored], sequence: Sequence) {
+        if let Some(stored) = records.iter().find(|stored| stored.sequence == sequence) {
+            let id = stored.registration;
+            tracing::error!(%id, sequence, "a record does not follow the one before it; the view leaves its registration out");
+            self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        }
+    }
+
     async fn start_over(&self) -> anyhow::Result<()> {
+        self.ready.send_replace(false);
         let (view, now) = (self.view.clone(), (self.now)());
         let aside = tokio::task::spawn_blocking(move || view.start_over(now)).await??;
         report(&aside);

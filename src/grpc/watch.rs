@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bus::{EventLog, FollowItem};
 use connectors::Catalog;
 use events::{Event, RegistrationId, Sequence, Stored};
+use projections::Update;
 use proto::v1;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
@@ -37,14 +39,24 @@ struct Over;
 impl Watcher {
     /// Sends until the reader leaves.
     pub async fn run(mut self) {
-        let mut live = self.views.status.updates();
+        let view = self.views.status.clone();
+        let Ok(mut live) = tokio::task::spawn_blocking(move || view.updates()).await else { return };
+        let reader = self.updates.clone();
+        tokio::select! {
+            () = self.follow(&mut live) => {}
+            () = reader.closed() => {}
+        }
+    }
+
+    async fn follow(&mut self, live: &mut Receiver<Arc<Update>>) {
         while self.catch_up().await.is_ok() {
             loop {
                 match live.recv().await {
                     Ok(update) if update.sequence <= self.after => {}
+                    Ok(update) if !self.wants(update.row.registration.id) => self.after = update.sequence,
                     Ok(update) => {
                         let row = wire::row(&update.row, &self.catalog);
-                        if self.send(update.sequence, update.row.registration.id, row, &update.events).await.is_err() {
+                        if self.send(update.sequence, row, &update.events).await.is_err() {
                             return;
                         }
                     }
@@ -107,27 +119,22 @@ impl Watcher {
         match self.views.row(stored.registration, stored.sequence).await {
             Ok(Some(row)) => {
                 let row = wire::row(&row, &self.catalog);
-                self.send(stored.sequence, stored.registration, row, &stored.record.events).await
+                self.send(stored.sequence, row, &stored.record.events).await
             }
             Ok(None) => Ok(()),
             Err(status) => self.fail(status).await,
         }
     }
 
-    async fn send(
-        &mut self,
-        sequence: Sequence,
-        id: RegistrationId,
-        registration: v1::Registration,
-        events: &[Event],
-    ) -> Result<(), Over> {
+    async fn send(&mut self, sequence: Sequence, registration: v1::Registration, events: &[Event]) -> Result<(), Over> {
         self.after = sequence;
-        if self.id.is_some_and(|wanted| wanted != id) {
-            return Ok(());
-        }
         let events = events.iter().map(audit::event).collect();
         let update = v1::Update { sequence, registration: Some(registration), events };
         self.updates.send(Ok(update)).await.map_err(|_| Over)
+    }
+
+    fn wants(&self, id: RegistrationId) -> bool {
+        self.id.is_none_or(|wanted| wanted == id)
     }
 
     async fn fail(&self, status: Status) -> Result<(), Over> {

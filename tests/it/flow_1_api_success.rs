@@ -105,6 +105,34 @@ async fn a_batch_answers_each_product_in_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_request_id_twice_in_a_batch_with_two_makers_is_stored_once() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let with_id = |request| v1::SubmitRequest { request_id: "twice".into(), ..request };
+    let requests = vec![
+        with_id(product("Norrland", "VK 200", "NL10000008")),
+        with_id(product("Kestrel", "Impact Driver", "K123456780")),
+        with_id(product("Norrland", "VK 200", "NL10000008")),
+    ];
+    let answer = service.client.submit_batch(v1::SubmitBatchRequest { requests }).await.unwrap().into_inner();
+    let ids: Vec<String> = answer
+        .results
+        .iter()
+        .filter_map(|result| match &result.result {
+            Some(v1::submit_result::Result::Submitted(submitted)) => {
+                submitted.registration.as_ref().map(|r| r.id.clone())
+            }
+            Some(v1::submit_result::Result::Error(_)) | None => None,
+        })
+        .collect();
+    assert!((1..=2).contains(&ids.len()) && ids.iter().all(|id| *id == ids[0]), "{answer:?}");
+    service.wait_for_state(&ids[0], State::Success).await;
+    assert_eq!(stage.accepted("NL10000008") + stage.accepted("K123456780"), 1);
+    let all = service.client.list(v1::ListRequest::default()).await.unwrap().into_inner();
+    assert_eq!(all.registrations.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_read_after_a_write_shows_the_write_when_it_names_its_sequence() {
     let stage = Stage::new().await;
     let mut service = stage.start().await;
