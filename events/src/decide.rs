@@ -153,7 +153,11 @@ fn conclude(registration: &Registration, conclusion: Conclusion) -> Result<Vec<E
             AttemptSucceeded { attempt, already_registered: already, latency_ms, evidence }.into(),
             RegistrationSucceeded { method, confirmation }.into(),
         ],
-        Outcome::Failed(failure) => {
+        Outcome::Failed(mut failure) => {
+            // the last try of a method must not leave the question open to the next one: that could register twice
+            if failure.in_doubt && retry_at.is_none() {
+                failure.kind = ErrorKind::UnknownOutcome;
+            }
             let detail: String = failure.detail.chars().take(DETAIL_CHARS_MAX).collect();
             let failed = AttemptFailed { attempt, kind: failure.kind, detail: detail.clone(), latency_ms, evidence };
             let next = after_failure(attempt, method, failure, detail, retry_at);

@@ -158,12 +158,15 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// Fields that the maker refused; empty unless `kind` is validation.
     pub fields: Vec<FieldProblem>,
+    /// The request had left and may have been accepted. The same request with the same key may be sent again (the maker
+    /// tells repeats apart), but another method must not be tried.
+    pub in_doubt: bool,
 }
 
 impl Failure {
     /// A failure with nothing but its kind and a line for people.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None, fields: Vec::new() }
+        Self { kind, detail: detail.into(), retry_after: None, fields: Vec::new(), in_doubt: false }
     }
 }
 

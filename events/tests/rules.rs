@@ -175,6 +175,25 @@ fn an_unknown_outcome_rests_until_a_person_decides() {
 }
 
 #[test]
+fn a_method_that_ends_in_doubt_is_not_followed_by_another_one() {
+    let doubtful = |attempt, retry_at| {
+        let failure = Failure { in_doubt: true, ..Failure::new(ErrorKind::Timeout, "no answer") };
+        Command::Conclude(Conclusion {
+            attempt,
+            outcome: Outcome::Failed(failure),
+            latency_ms: 1,
+            evidence: None,
+            retry_at,
+        })
+    };
+    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    assert_eq!(story.wish(doubtful(1, Some(NOW))).unwrap(), ["attempt_failed", "retry_scheduled"]);
+    story.wish(Command::StartAttempt(Method::Api)).unwrap();
+    assert_eq!(story.wish(doubtful(2, None)).unwrap(), ["attempt_failed", "outcome_unknown"]);
+    assert_eq!((story.status(), story.next()), (Status::OutcomeUnknown, Step::Rest));
+}
+
+#[test]
 fn a_late_outcome_of_an_older_attempt_is_refused() {
     let mut story = Story::submitted()
         .given(Command::StartAttempt(Method::Api))

@@ -2,7 +2,7 @@
 
 use proto::v1::{self, RegistrationState as State};
 use sandbox::Maker;
-use sandbox::faults::Scope;
+use sandbox::faults::{Fault, Mode, Scope};
 
 use crate::support::{Stage, product};
 
@@ -23,6 +23,17 @@ async fn after_the_apis_retries_the_form_is_filled_and_a_screenshot_kept() {
     let retries = names.iter().filter(|name| *name == "retry_scheduled").count();
     assert_eq!((failures, retries), (3, 2), "{names:?}");
     assert_eq!(stage.accepted("BW26-000001"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_lost_after_the_commit_is_found_again_by_the_same_key_and_not_by_the_form() {
+    let stage = Stage::new().await;
+    stage.fault(Maker::Brightwell, Fault::lasting(Mode::DropAfterCommit).at(Scope::Api));
+    let mut service = stage.start().await;
+    let id = service.submit(product("Brightwell", "Monitor 5", "BW26-000002")).await.id;
+    let done = service.wait_for_state(&id, State::Success).await;
+    assert_eq!((done.method(), done.attempts), (v1::Method::Api, 2));
+    assert_eq!(stage.accepted("BW26-000002"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ pub(super) fn while_registering(error: &reqwest::Error, repeatable: bool) -> Fai
 /// A failure of this kind when the request had been sent.
 pub(super) fn after_sending(kind: ErrorKind, what: &str, repeatable: bool) -> Failure {
     if repeatable {
-        Failure::new(kind, format!("{what}; it may be asked again with the same key"))
+        Failure { in_doubt: true, ..Failure::new(kind, format!("{what}; it may be asked again with the same key")) }
     } else {
         Failure::new(ErrorKind::UnknownOutcome, format!("{what}; whether it took the registration is not known"))
     }
