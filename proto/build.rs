@@ -5,7 +5,13 @@ use std::path::PathBuf;
 
 use protox::prost::Message;
 
-const FILES: [&str; 3] = ["regflow/v1/registration.proto", "regflow/v1/registrations.proto", "regflow/v1/audit.proto"];
+const FILES: [&str; 5] = [
+    "regflow/v1/registration.proto",
+    "regflow/v1/registrations.proto",
+    "regflow/v1/explanation.proto",
+    "regflow/v1/operations.proto",
+    "regflow/v1/audit.proto",
+];
 
 /// Messages that carry google.rpc.Status, which has no JSON form here.
 const WITHOUT_JSON: [&str; 2] = [".regflow.v1.SubmitBatchResponse", ".regflow.v1.SubmitResult"];

@@ -211,6 +211,7 @@ fn request(number: usize) -> v1::SubmitRequest {
             date: "2026-11-02".into(),
             shop: "Elgiganten Malmö".into(),
             price: "8 990 kr".into(),
+            ..Default::default()
         }),
         owner: Some(v1::Owner {
             name: format!("Åsa Öberg {number}"),

@@ -1,8 +1,12 @@
 //! The command line.
 
+mod operate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use operate::{CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, PauseArgs, RedriveArgs, Why};
 
 /// Where clients look for the service.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7460";
@@ -37,8 +41,23 @@ pub enum Command {
     Cancel(CancelArgs),
     /// Try a registration again, perhaps with mended data
     Retry(RetryArgs),
+    /// Tell what a registration waits for, what was tried, and what comes next
+    Explain(OneArgs),
     /// Print the stored history of a registration
     Audit(OneArgs),
+    /// Show how the makers are doing: health, circuits, rate limits, alerts
+    Makers(MakersArgs),
+    /// Begin no attempt with a maker until it is resumed; nothing that waits is lost
+    Pause(PauseArgs),
+    /// Take a pause back
+    Resume(PauseArgs),
+    /// Hold the circuit of a maker's method open or closed, or leave it to itself again
+    Circuit(CircuitArgs),
+    /// Try registrations again in bulk; without --yes it is only told which
+    Redrive(RedriveArgs),
+    /// Check and list the files that describe makers
+    #[command(subcommand)]
+    Connectors(ConnectorsCommand),
     /// Print the settings in force
     Config(ConfigArgs),
     /// Run the simulated makers and the mailbox alone, for people who write connectors
@@ -106,6 +125,12 @@ pub struct SubmitArgs {
     /// Day of purchase, YYYY-MM-DD
     #[arg(long, default_value = "")]
     pub purchased: String,
+    /// Day of installation, YYYY-MM-DD; some makers count from it
+    #[arg(long, default_value = "")]
+    pub installed: String,
+    /// Day of delivery, YYYY-MM-DD; some makers count from it
+    #[arg(long, default_value = "")]
+    pub delivered: String,
     /// Shop
     #[arg(long, default_value = "")]
     pub shop: String,
@@ -176,6 +201,7 @@ pub enum StateArg {
     UserCompleted,
     NeedsCorrection,
     Cancelled,
+    Expired,
 }
 
 /// The rungs of the ladder.
@@ -254,6 +280,9 @@ pub struct RetryArgs {
     /// The method to begin at
     #[arg(long, value_enum)]
     pub from: Option<MethodArg>,
+    /// Why
+    #[arg(long, default_value = "")]
+    pub reason: String,
     /// The serial number, mended
     #[arg(long)]
     pub serial: Option<String>,
@@ -263,6 +292,12 @@ pub struct RetryArgs {
     /// The day of purchase, mended
     #[arg(long)]
     pub purchased: Option<String>,
+    /// The day of installation, mended
+    #[arg(long)]
+    pub installed: Option<String>,
+    /// The day of delivery, mended
+    #[arg(long)]
+    pub delivered: Option<String>,
     /// The owner's name, mended
     #[arg(long)]
     pub name: Option<String>,

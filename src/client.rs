@@ -1,5 +1,8 @@
 //! The commands that speak to a running service over gRPC. Data goes to standard output, the rest to standard error.
 
+mod error;
+mod operations;
+
 use std::time::Duration;
 
 use anyhow::Context;
@@ -7,14 +10,15 @@ use proto::v1::audit_client::AuditClient;
 use proto::v1::registrations_client::RegistrationsClient;
 use proto::v1::{self, RegistrationState as State};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
-use tonic_types::StatusExt;
 
 use crate::cli::{
     CancelArgs, Client, CompleteArgs, ListArgs, MethodArg, OneArgs, PriorityArg, RetryArgs, StateArg, SubmitArgs,
     WatchArgs,
 };
 use crate::show::{self, Paint};
+
+pub use error::ClientError;
+pub use operations::{circuit, makers, pause, redrive, resume};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,71 +28,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const PAGE_ROWS: usize = 200;
 /// Largest proof of purchase that is read.
 const PROOF_BYTES_MAX: u64 = 3 * 1024 * 1024;
-
-/// Why a command did not do what it should, as an exit code and a text.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The service answered with an error.
-    #[error("{}", explain(.0))]
-    Answer(Box<Status>),
-    /// The service is not there.
-    #[error("failed to reach the service at {server}; is it running? `regflow serve` starts it")]
-    Unreachable { server: String },
-    /// Whoever read our output has left (`regflow list | head`): nothing is wrong.
-    #[error("the output was closed")]
-    OutputClosed(#[from] std::io::Error),
-    /// Something on our side.
-    #[error(transparent)]
-    Other(#[from] anyhow::Error),
-}
-
-impl From<Status> for ClientError {
-    fn from(status: Status) -> Self {
-        Self::Answer(Box::new(status))
-    }
-}
-
-impl ClientError {
-    /// The documented exit code.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Unreachable { .. } => 5,
-            Self::OutputClosed(_) => 0,
-            Self::Other(_) => 1,
-            Self::Answer(status) => match status.code() {
-                Code::InvalidArgument => 2,
-                Code::NotFound => 3,
-                Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => 4,
-                Code::Unavailable | Code::DeadlineExceeded => 5,
-                Code::Ok
-                | Code::Cancelled
-                | Code::Unknown
-                | Code::PermissionDenied
-                | Code::ResourceExhausted
-                | Code::OutOfRange
-                | Code::Unimplemented
-                | Code::Internal
-                | Code::DataLoss
-                | Code::Unauthenticated => 1,
-            },
-        }
-    }
-}
-
-/// The status with every field that it names on a line of its own.
-fn explain(status: &Status) -> String {
-    let details = status.get_error_details();
-    let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
-    if violations.is_empty() {
-        return show::printable(status.message());
-    }
-    let heading = if status.code() == Code::InvalidArgument { "the submission has mistakes" } else { status.message() };
-    let lines: Vec<String> = violations
-        .iter()
-        .map(|v| format!("\n  {} {}", show::printable(&v.field), show::printable(&v.description)))
-        .collect();
-    format!("{}:{}", show::printable(heading), lines.concat())
-}
 
 type Outcome = Result<(), ClientError>;
 
@@ -131,7 +70,13 @@ fn request(args: SubmitArgs) -> anyhow::Result<v1::SubmitRequest> {
         request_id: args.request_id,
         tenant: String::new(),
         product: Some(v1::Product { brand: args.brand, model: args.model, serial: args.serial }),
-        purchase: Some(v1::Purchase { date: args.purchased, shop: args.shop, price: args.price }),
+        purchase: Some(v1::Purchase {
+            date: args.purchased,
+            shop: args.shop,
+            price: args.price,
+            installation_date: args.installed,
+            delivery_date: args.delivered,
+        }),
         owner: Some(v1::Owner {
             name: args.name,
             email: args.email,
@@ -237,9 +182,7 @@ pub async fn list(args: ListArgs) -> Outcome {
 }
 
 fn table(rows: &[v1::Registration]) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["STATUS", "PRODUCT", "MAKER", "METHOD", "CONFIRMATION", "ID"]);
+    let mut table = show::table(["STATUS", "PRODUCT", "MAKER", "METHOD", "CONFIRMATION", "ID"]);
     for row in rows {
         table.add_row([
             show::state_word(row.state()).to_owned(),
@@ -307,14 +250,20 @@ pub async fn retry(args: RetryArgs) -> Outcome {
 }
 
 fn retry_request(args: RetryArgs) -> v1::RetryRequest {
-    let mended = [&args.serial, &args.model, &args.purchased, &args.name, &args.email];
+    let mended =
+        [&args.serial, &args.model, &args.purchased, &args.installed, &args.delivered, &args.name, &args.email];
     let correction = mended.iter().any(|field| field.is_some()).then(|| v1::Correction {
         product: Some(v1::Product {
             brand: String::new(),
             model: args.model.unwrap_or_default(),
             serial: args.serial.unwrap_or_default(),
         }),
-        purchase: Some(v1::Purchase { date: args.purchased.unwrap_or_default(), ..Default::default() }),
+        purchase: Some(v1::Purchase {
+            date: args.purchased.unwrap_or_default(),
+            installation_date: args.installed.unwrap_or_default(),
+            delivery_date: args.delivered.unwrap_or_default(),
+            ..Default::default()
+        }),
         owner: Some(v1::Owner {
             name: args.name.unwrap_or_default(),
             email: args.email.unwrap_or_default(),
@@ -322,13 +271,24 @@ fn retry_request(args: RetryArgs) -> v1::RetryRequest {
         }),
         ..Default::default()
     });
-    let from_method = match args.from {
-        None => v1::Method::Unspecified,
-        Some(MethodArg::Api) => v1::Method::Api,
-        Some(MethodArg::AutomationReliable) => v1::Method::AutomationReliable,
-        Some(MethodArg::AssistedManual) => v1::Method::AssistedManual,
+    v1::RetryRequest {
+        id: args.id,
+        from_method: method_of(args.from).into(),
+        correction,
+        etag: String::new(),
+        reason: args.reason,
+    }
+}
+
+pub async fn explain(args: OneArgs) -> Outcome {
+    let mut service = registrations(&args.client).await?;
+    let explained = service.explain(bounded(v1::ExplainRequest { id: args.id })).await?.into_inner();
+    let text = if args.client.json {
+        show::json(&explained)
+    } else {
+        show::explanation(&explained, handlers::system_clock(), Paint::stdout())
     };
-    v1::RetryRequest { id: args.id, from_method: from_method.into(), correction, etag: String::new() }
+    Ok(show::say(text.trim_end())?)
 }
 
 pub async fn audit(args: OneArgs) -> Outcome {
@@ -361,5 +321,15 @@ const fn state_of(state: StateArg) -> State {
         StateArg::UserCompleted => State::UserCompleted,
         StateArg::NeedsCorrection => State::NeedsCorrection,
         StateArg::Cancelled => State::Cancelled,
+        StateArg::Expired => State::Expired,
+    }
+}
+
+const fn method_of(method: Option<MethodArg>) -> v1::Method {
+    match method {
+        None => v1::Method::Unspecified,
+        Some(MethodArg::Api) => v1::Method::Api,
+        Some(MethodArg::AutomationReliable) => v1::Method::AutomationReliable,
+        Some(MethodArg::AssistedManual) => v1::Method::AssistedManual,
     }
 }

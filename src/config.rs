@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use config::{Config, Environment, File, FileFormat};
+use events::line::Ageing;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,7 @@ pub struct Settings {
     pub browser: BrowserSettings,
     pub smtp: Smtp,
     pub packet: PacketSettings,
+    pub alerts: Alerts,
     pub log: Log,
 }
 
@@ -66,7 +68,33 @@ pub enum Durability {
 pub struct EngineSettings {
     pub api_concurrency: usize,
     pub manual_concurrency: usize,
+    pub normal_ages_after_s: u64,
+    pub normal_turn_every: u32,
+    pub low_ages_after_s: u64,
+    pub low_turn_every: u32,
+    pub lookup_first_ms: u64,
+    pub lookup_again_ms: u64,
+    pub lookups_max: u32,
     pub drain_timeout_s: u64,
+}
+
+impl EngineSettings {
+    /// How those who wait long come to their turn.
+    pub const fn ageing(&self) -> Ageing {
+        Ageing {
+            normal_after: Duration::from_secs(self.normal_ages_after_s),
+            normal_every: self.normal_turn_every,
+            low_after: Duration::from_secs(self.low_ages_after_s),
+            low_every: self.low_turn_every,
+        }
+    }
+}
+
+/// `[alerts]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    pub to: Vec<String>,
 }
 
 /// `[catalog]`
@@ -131,7 +159,12 @@ pub enum LogFormat {
 impl Settings {
     /// The defaults, then `file`, then the environment's `REGFLOW__SECTION__KEY`.
     pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
-        let environment = Environment::with_prefix("REGFLOW").prefix_separator("__").separator("__").try_parsing(true);
+        let environment = Environment::with_prefix("REGFLOW")
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("alerts.to");
         Self::from_sources(file, environment)
     }
 
@@ -156,6 +189,9 @@ impl Settings {
             ("server.requests_max", self.server.requests_max),
             ("engine.api_concurrency", self.engine.api_concurrency),
             ("engine.manual_concurrency", self.engine.manual_concurrency),
+            ("engine.normal_turn_every", self.engine.normal_turn_every as usize),
+            ("engine.low_turn_every", self.engine.low_turn_every as usize),
+            ("engine.lookups_max", self.engine.lookups_max as usize),
             ("browser.sessions", self.browser.sessions),
             ("smtp.connections", self.smtp.connections),
             ("nats.replicas", self.nats.replicas),

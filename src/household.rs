@@ -57,6 +57,8 @@ const COLUMNS: &[(&str, &[&str])] = &[
     ("model", &["model", "model number", "product", "hb.model_number", "hb.name"]),
     ("serial", &["serial", "serial number", "serial no", "hb.serial_number"]),
     ("date", &["purchase date", "purchased", "bought", "date", "hb.purchase_time", "hb.purchase_date"]),
+    ("installed", &["installation date", "installed"]),
+    ("delivered", &["delivery date", "delivered"]),
     ("shop", &["shop", "dealer", "purchased from", "store", "hb.purchase_from"]),
     ("price", &["price", "purchase price", "hb.purchase_price"]),
     ("owner", &["owner", "name", "owner name", "hb.field.owner"]),
@@ -128,7 +130,13 @@ fn item(row: &csv::StringRecord, places: &[(&str, Option<usize>)]) -> anyhow::Re
         v1::Owner { name: value("owner"), email: value("email"), phone: value("phone"), address: Some(address) };
     let request = v1::SubmitRequest {
         product: Some(v1::Product { brand: value("brand"), model: value("model"), serial: value("serial") }),
-        purchase: Some(v1::Purchase { date: day(&value("date")), shop: value("shop"), price: value("price") }),
+        purchase: Some(v1::Purchase {
+            date: day(&value("date")),
+            shop: value("shop"),
+            price: value("price"),
+            installation_date: day(&value("installed")),
+            delivery_date: day(&value("delivered")),
+        }),
         owner: Some(owner),
         priority: priority(&value("priority"))?.into(),
         ..Default::default()

@@ -1,6 +1,7 @@
 //! The one binary: registers products with their makers, so that nobody loses a warranty to a form.
 
 mod bench;
+mod catalog;
 mod cli;
 mod client;
 mod config;
@@ -10,12 +11,13 @@ mod household;
 mod serve;
 mod show;
 mod telemetry;
+mod waits;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Command, SandboxArgs};
+use crate::cli::{Cli, Command, ConnectorsCommand, SandboxArgs};
 use crate::client::ClientError;
 use crate::config::Settings;
 use crate::show::tell;
@@ -28,6 +30,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    // reads FAILPOINTS in the build that crash tests use; nothing elsewhere
+    let _failpoints = fail::FailScenario::setup();
     let command = Cli::parse().command;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -38,7 +42,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> ExitCode {
     match command {
-        Command::Demo(args) => ended(demo::run(args).await),
+        Command::Demo(args) => ended(Box::pin(demo::run(args)).await),
         Command::Serve(args) => Box::pin(serve(args.config)).await,
         Command::Config(args) => print_settings(args.config),
         Command::Sandbox(args) => ended(run_sandbox(args).await.map(|()| true)),
@@ -50,7 +54,14 @@ async fn run(command: Command) -> ExitCode {
         Command::Complete(args) => answered(client::complete(args).await),
         Command::Cancel(args) => answered(client::cancel(args).await),
         Command::Retry(args) => answered(client::retry(args).await),
+        Command::Explain(args) => answered(client::explain(args).await),
         Command::Audit(args) => answered(client::audit(args).await),
+        Command::Makers(args) => answered(client::makers(args).await),
+        Command::Pause(args) => answered(client::pause(args).await),
+        Command::Resume(args) => answered(client::resume(args).await),
+        Command::Circuit(args) => answered(client::circuit(args).await),
+        Command::Redrive(args) => answered(client::redrive(args).await),
+        Command::Connectors(command) => connectors(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "regflow", &mut std::io::stdout());
             ExitCode::SUCCESS
@@ -69,17 +80,31 @@ async fn serve(file: Option<std::path::PathBuf>) -> ExitCode {
     match settings(file) {
         Ok(settings) => {
             telemetry::start(&settings.log);
-            ended(serve::run(settings).await.map(|()| true))
+            ended(Box::pin(serve::run(settings)).await.map(|()| true))
         }
         Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),
     }
 }
 
+/// Mistakes in a file are mistakes of its writer, like those in settings.
+fn connectors(command: &ConnectorsCommand) -> ExitCode {
+    let done = match command {
+        ConnectorsCommand::Check(args) => catalog::check(args),
+        ConnectorsCommand::List(args) => settings(args.config.clone()).and_then(|of| catalog::list(&of, args.json)),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_USAGE),
+        Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),
+    }
+}
+
 fn print_settings(file: Option<std::path::PathBuf>) -> ExitCode {
-    let printed = settings(file).and_then(|settings| Ok(toml::to_string_pretty(&settings)?));
+    let printed =
+        settings(file).and_then(|settings| Ok((toml::to_string_pretty(&settings)?, waits::in_words(&settings)?)));
     match printed {
-        Ok(text) => {
-            tell!("{}", text.trim_end());
+        Ok((text, waits)) => {
+            tell!("{}\n\n{waits}", text.trim_end());
             ExitCode::SUCCESS
         }
         Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),

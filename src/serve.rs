@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use bus::{Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Topology, Writes};
+use bus::{Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Lease, LeaseOptions, Topology, Writes};
 use connectors::{ApiClient, ApiOptions, Catalog};
 use events::RetryPolicy;
 use events::seal::MasterKey;
 use form::{BrowserOptions, Browsers, Found};
-use handlers::{Engine, EngineOptions, Notifier, World, WorldOptions, system_clock};
+use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, system_clock};
 use mail::{Mailer, SmtpConfig, Templates};
 use packet::PacketRenderer;
 use secrecy::ExposeSecret;
@@ -146,23 +146,25 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let embedded = embedded(&settings).await?;
     let nats_url = embedded.as_ref().map_or_else(|| settings.nats.url.clone(), Embedded::client_url);
     let bus = connect(&settings, &nats_url, embedded.as_ref(), &parts.master).await?;
-    let (closer, notify) = (bus.closer(), bus.notify.clone());
-    let (world, listener) = parts.into_world(bus, &settings)?;
+    let (closer, notify, readers_end) = (bus.closer(), bus.notify.clone(), CancellationToken::new());
+    let lease = bus.lease(LeaseOptions::default(), readers_end.clone()).await?;
+    let (world, listener) = parts.into_world(bus, lease.clone(), &settings)?;
 
-    let (log, readers_end) = (world.log.clone(), CancellationToken::new());
+    let log = world.log.clone();
     let views_folder = settings.server.data.join(VIEWS_FOLDER);
     let (views, views_ready, feeder) =
         Views::start(&views_folder, log.clone(), system_clock, readers_end.clone()).await?;
     let engine = Engine::new(world.clone(), engine_options(&settings));
-    let ready = both(views_ready, engine.ready());
+    let (ready, handle) = (both(views_ready, engine.ready()), engine.handle());
     let follow = log.follow(0).await.context("failed to follow the log")?;
     let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
-    let notifier = tokio::spawn(Notifier::new(log.clone(), notify).run(readers_end.clone()));
+    let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
     let grpc_addr = listener.local_addr()?;
     let serving = GrpcOptions {
         listener,
         world: world.clone(),
         views,
+        engine: handle,
         ready: ready.clone(),
         submit_timeout: settings.submit_timeout(),
         requests_max: settings.server.requests_max,
@@ -212,9 +214,10 @@ impl Parts {
         })
     }
 
-    fn into_world(self, bus: Bus, settings: &Settings) -> anyhow::Result<(Arc<World>, TcpListener)> {
+    fn into_world(self, bus: Bus, lease: Lease, settings: &Settings) -> anyhow::Result<(Arc<World>, TcpListener)> {
         let world = World {
             log: Arc::new(bus.log),
+            lease,
             keys: bus.keys,
             objects: Arc::new(bus.objects),
             catalog: self.catalog,
@@ -273,7 +276,8 @@ fn both(mut one: watch::Receiver<bool>, mut other: watch::Receiver<bool>) -> wat
     receiver
 }
 
-fn catalog(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
+/// The makers, with the sandbox where the settings say it is.
+pub fn catalog(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
     let folder = path(&settings.catalog.folder);
     let sandbox = match settings.catalog.sandbox.as_str() {
         "" => None,
@@ -370,15 +374,23 @@ fn world_options(settings: &Settings) -> anyhow::Result<WorldOptions> {
         shards: Topology::committed()?.shards,
         mail_domain: packet.mail_domain.clone(),
         packet_retry: RetryPolicy { tries_max: packet.tries_max, base_ms: packet.base_ms, cap_ms: packet.cap_ms },
+        lookup: LookupOptions {
+            first_after: Duration::from_millis(settings.engine.lookup_first_ms),
+            again_after: Duration::from_millis(settings.engine.lookup_again_ms),
+            asks_max: settings.engine.lookups_max,
+        },
+        operators: settings.alerts.to.clone(),
         done_hint: packet.done_hint.clone(),
     })
 }
 
-const fn engine_options(settings: &Settings) -> EngineOptions {
+/// The engine's bounds.
+pub const fn engine_options(settings: &Settings) -> EngineOptions {
     EngineOptions {
         api_concurrency: settings.engine.api_concurrency,
         form_concurrency: settings.browser.sessions,
         manual_concurrency: settings.engine.manual_concurrency,
+        ageing: settings.engine.ageing(),
         drain_timeout: Duration::from_secs(settings.engine.drain_timeout_s),
     }
 }

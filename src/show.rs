@@ -1,10 +1,20 @@
 //! What people see in a terminal: states in colour, one line a registration, a history as a story; and the same as JSON.
 
+mod explanation;
+mod makers;
+mod redrive;
+
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 
+use comfy_table::{Cell, Color, Table};
+use events::Timestamp;
 use proto::v1;
 use serde_json::Value;
+
+pub use explanation::explanation;
+pub use makers::{maker, makers};
+pub use redrive::redrive;
 
 /// Paints when the output is a terminal and `NO_COLOR` is not set.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +24,33 @@ impl Paint {
     /// For standard output.
     pub fn stdout() -> Self {
         Self(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+    }
+
+    /// Never paints.
+    #[cfg(test)]
+    pub const fn plain() -> Self {
+        Self(false)
+    }
+
+    /// A cell of a table.
+    pub fn cell(self, text: &str, tone: Tone) -> Cell {
+        let cell = Cell::new(text);
+        match tone {
+            Tone::Good if self.0 => cell.fg(Color::DarkGreen),
+            Tone::Odd if self.0 => cell.fg(Color::DarkYellow),
+            Tone::Bad if self.0 => cell.fg(Color::DarkRed),
+            Tone::Plain | Tone::Good | Tone::Odd | Tone::Bad => cell,
+        }
+    }
+
+    /// `text` as it is meant.
+    pub fn tone(self, text: &str, tone: Tone) -> String {
+        match tone {
+            Tone::Plain => text.to_owned(),
+            Tone::Good => self.style("32", text),
+            Tone::Odd => self.style("33", text),
+            Tone::Bad => self.style("31", text),
+        }
     }
 
     /// `text` in an ANSI style such as `1;32`.
@@ -35,6 +72,19 @@ impl Paint {
     pub fn state(self, state: v1::RegistrationState, width: usize) -> String {
         self.style(colour(state), &format!("{:<width$}", state_word(state)))
     }
+}
+
+/// What a word means for whoever reads it.
+#[derive(Debug, Clone, Copy)]
+pub enum Tone {
+    /// Nothing in particular.
+    Plain,
+    /// All is well.
+    Good,
+    /// Look at it some time.
+    Odd,
+    /// Look at it now.
+    Bad,
 }
 
 const fn colour(state: v1::RegistrationState) -> &'static str {
@@ -63,6 +113,16 @@ pub const fn method_in_words(method: v1::Method) -> &'static str {
     }
 }
 
+/// A method in a table or in the middle of a sentence.
+pub const fn method_in_short(method: v1::Method) -> &'static str {
+    match method {
+        v1::Method::Api => "API",
+        v1::Method::AutomationReliable => "web form",
+        v1::Method::AssistedManual => "packet",
+        v1::Method::Unspecified => "-",
+    }
+}
+
 /// Prints a line for people; a reader who has left misses it, and the work goes on.
 macro_rules! tell {
     ($($words:tt)*) => {{
@@ -82,37 +142,68 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 
+/// Lines of a name and a value, the values below each other.
+pub struct Facts {
+    text: String,
+    paint: Paint,
+}
+
+impl Facts {
+    /// None yet.
+    pub const fn new(paint: Paint) -> Self {
+        Self { text: String::new(), paint }
+    }
+
+    /// One more, unless there is nothing to say. A blank name goes on with the one before.
+    pub fn add(&mut self, name: &str, value: String) {
+        if !value.is_empty() {
+            let _ = writeln!(self.text, "{} {value}", self.paint.dim(&format!("{name:<13}")));
+        }
+    }
+
+    /// All of them.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+}
+
+/// A table without lines, under these names.
+pub fn table<const N: usize>(names: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(names);
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 2));
+    });
+    table
+}
+
 /// One registration, a fact a line.
 pub fn registration(r: &v1::Registration, paint: Paint) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        if !value.is_empty() {
-            let _ = writeln!(text, "{} {}", paint.dim(&format!("{name:<13}")), value);
-        }
-    };
-    line("registration", format!("{}  {}", paint.bold(&r.reference), r.id));
-    line("status", format!("{}{}", paint.state(r.state(), 0), ending(r)));
-    line("product", printable(&format!("{} {}", r.brand, r.model)));
-    line("maker", r.maker.clone());
-    line("method", method_line(r));
-    line("because", reason_in_words(r.manual_reason()).to_owned());
-    line("confirmation", printable(r.confirmation()));
+    let mut facts = Facts::new(paint);
+    facts.add("registration", format!("{}  {}", paint.bold(&r.reference), r.id));
+    facts.add("status", format!("{}{}", paint.state(r.state(), 0), ending(r)));
+    facts.add("product", printable(&format!("{} {}", r.brand, r.model)));
+    facts.add("maker", r.maker.clone());
+    facts.add("method", method_line(r));
+    facts.add("because", reason_in_words(r.manual_reason()).to_owned());
+    facts.add("confirmation", printable(r.confirmation()));
     if let Some(waiting) = &r.waiting {
-        let until = waiting.until.map(|at| format!(" until {}", time(at))).unwrap_or_default();
-        line("waits for", format!("{}{until}", printable(&waiting.reason)));
+        let until = waiting.until.map(|at| format!(", not before {}", time(at))).unwrap_or_default();
+        facts.add("waits for", format!("{}{until}", printable(&waiting.reason)));
     }
-    line("last problem", printable(&r.last_error_detail));
+    facts.add("last problem", printable(&r.last_error_detail));
     for problem in r.corrections.iter().chain(&r.warnings) {
-        line("please check", format!("{} {}", problem.field, printable(&problem.problem)));
+        facts.add("please check", format!("{} {}", problem.field, printable(&problem.problem)));
     }
     if let Some(packet) = &r.packet {
-        line("packet", packet_line(packet));
+        facts.add("packet", packet_line(packet));
     }
-    line("register by", r.register_by.clone());
-    line("submitted", r.submit_time.map(time).unwrap_or_default());
-    line("updated", r.update_time.map(time).unwrap_or_default());
-    line("owner", r.owner_ref.clone());
-    text
+    facts.add("register by", r.register_by.clone());
+    facts.add("submitted", r.submit_time.map(time).unwrap_or_default());
+    facts.add("updated", r.update_time.map(time).unwrap_or_default());
+    facts.add("owner", r.owner_ref.clone());
+    facts.into_text()
 }
 
 fn ending(r: &v1::Registration) -> String {
@@ -143,6 +234,7 @@ pub const fn reason_in_words(reason: v1::ManualReason) -> &'static str {
         v1::ManualReason::FormChanged => "the form is not as we know it",
         v1::ManualReason::LoginRequired => "the form wants an account",
         v1::ManualReason::MethodsExhausted => "no automatic method worked",
+        v1::ManualReason::DeadlineNear => "waiting longer for an automatic method would have made it late",
     }
 }
 
@@ -196,8 +288,34 @@ fn says_something(value: &Value) -> bool {
 
 /// A time as RFC 3339 in UTC with milliseconds.
 pub fn time(at: proto::Timestamp) -> String {
-    let micros = at.seconds.saturating_mul(1_000_000).saturating_add(i64::from(at.nanos) / 1_000);
-    events::Timestamp(micros).to_string()
+    timestamp(at).to_string()
+}
+
+/// A time to come, and in how long that is.
+pub fn due(at: proto::Timestamp, now: Timestamp) -> String {
+    let wait = span(now, timestamp(at));
+    if wait > 0 { format!("{} (in {})", time(at), how_long(wait)) } else { time(at) }
+}
+
+/// A time of the wire as ours.
+pub fn timestamp(at: proto::Timestamp) -> Timestamp {
+    Timestamp(at.seconds.saturating_mul(1_000_000).saturating_add(i64::from(at.nanos) / 1_000))
+}
+
+/// Microseconds from one time to another; negative when the other comes before.
+pub const fn span(from: Timestamp, to: Timestamp) -> i64 {
+    to.0.saturating_sub(from.0)
+}
+
+/// A span of microseconds in its largest unit, rounded up, so that nothing takes 0 s.
+pub fn how_long(micros: i64) -> String {
+    const UNITS: [(i64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    let seconds = micros.max(0).saturating_add(999_999) / 1_000_000;
+    // two of a unit at least: "90 min" tells more than "2 h"
+    match UNITS.iter().find(|(unit, _)| seconds >= 2 * unit) {
+        Some((unit, name)) => format!("{} {name}", (seconds + unit - 1) / unit),
+        None => format!("{seconds} s"),
+    }
 }
 
 /// Anything of the wire as one line of protobuf JSON.
@@ -208,6 +326,12 @@ pub fn json(message: &impl serde::Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_is_told_in_the_largest_unit_that_tells_enough() {
+        let told = [0, 1, 41_000_001, 119_000_000, 120_000_000, 5_400_000_000, 7_200_000_000, 259_200_000_000];
+        assert_eq!(told.map(how_long), ["0 s", "1 s", "42 s", "119 s", "2 min", "90 min", "2 h", "3 d"]);
+    }
 
     #[test]
     fn data_from_outside_cannot_move_the_cursor() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use events::seal::MasterKey;
 use events::subject;
+use tokio_util::sync::CancellationToken;
 
 use crate::committer::CommitMode;
 use crate::connection::{Access, Connection};
@@ -14,6 +15,7 @@ use crate::durability::{Durability, Evidence, judge};
 use crate::embedded::DiskSync;
 use crate::ensure::{TopologyError, ensure};
 use crate::keys::{KeyError, KeyVault};
+use crate::lease::{Lease, LeaseOptions};
 use crate::log::Unavailable;
 use crate::nats_log::NatsLog;
 use crate::notify::NotifyLog;
@@ -22,6 +24,9 @@ use crate::topology::Topology;
 
 /// Longest wait for an orderly end of the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The name under which the owner of an embedded server holds the lease.
+const EMBEDDED_OWNER: &str = "embedded";
 
 /// Which writes are good enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -107,6 +112,7 @@ pub struct Bus {
     /// What is known of the safety of writes.
     pub durability: Durability,
     connection: Connection,
+    embedded: bool,
 }
 
 /// Ends the connection in order, so that a server which stops next is no news.
@@ -142,6 +148,7 @@ impl Bus {
             objects: NatsObjects::open(&connection).await?,
             notify: Arc::new(NotifyLog::open(connection.clone()).await?),
             durability,
+            embedded: options.embedded.is_some(),
             connection,
         })
     }
@@ -150,6 +157,19 @@ impl Bus {
     #[must_use]
     pub fn closer(&self) -> Closer {
         Closer(self.connection.clone())
+    }
+
+    /// Competes for the lease of all shards until `shutdown`, under a name of this process's own. The owner of an embedded
+    /// server always has the same name: that server dies with it, so the one before is surely dead.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the server cannot be reached.
+    pub async fn lease(&self, options: LeaseOptions, shutdown: CancellationToken) -> Result<Lease, Unavailable> {
+        let name = match self.embedded {
+            true => EMBEDDED_OWNER.to_owned(),
+            false => format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()),
+        };
+        Lease::keep(self.connection.clone(), name, options, shutdown).await
     }
 
     /// Whether the server can be reached at this moment.

@@ -83,7 +83,7 @@ impl NatsFollow {
         let config = OrderedConfig {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.seen + 1 },
             replay_policy: ReplayPolicy::Instant,
-            filter_subject: subject::all_registrations().to_owned(),
+            filter_subjects: subject::all_records().map(str::to_owned).to_vec(),
             ..OrderedConfig::default()
         };
         let doing = "follow the log";

@@ -4,6 +4,7 @@
 //! - [`Committer`]: group commit, by atomic batches when enough has gathered
 //! - [`Topology`]: the streams of nats/topology.toml, created when missing, refused when different, never deleted
 //! - [`KeyVault`], [`ObjectStore`], [`NotifyLog`]: person keys, files, what outside subscribers read
+//! - [`Lease`]: which of several processes does the work
 //! - [`Embedded`]: a supervised nats-server of our own
 //! - [`Bus`]: all of it behind one URL
 
@@ -21,6 +22,7 @@ mod keeper;
 mod key_store;
 mod keys;
 mod launch;
+mod lease;
 mod log;
 mod master_key;
 mod memory_log;
@@ -42,6 +44,7 @@ pub use durability::Durability;
 pub use embedded::{DiskSync, Embedded, EmbeddedError, EmbeddedOptions};
 pub use ensure::TopologyError;
 pub use keys::{KeyError, KeyVault};
+pub use lease::{Lease, LeaseOptions};
 pub use log::{
     AppendError, EventLog, Follow, FollowError, FollowItem, Head, Incarnation, LoadError, Page, Unavailable,
 };

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use events::record::{Link, Record, RecordError, Stored};
-use events::{RegistrationId, Sequence, Shard, subject};
+use events::record::{Link, Record, RecordError, Stored, StoredMaker};
+use events::{MakerEvent, RegistrationId, Sequence, Shard, subject};
 
 /// Most records of one registration that [`EventLog::load`] reads back.
 pub(crate) const HISTORY_RECORDS_MAX: usize = 4_096;
@@ -15,6 +15,17 @@ pub trait EventLog: Send + Sync {
     /// Appends one record to its registration, guarded: it is stored only when `record.previous` is still the
     /// registration's last record. Returns where it stands and what it hashes to.
     async fn append(&self, shard: Shard, id: RegistrationId, record: &Record) -> Result<Link, AppendError>;
+
+    /// Appends one record to a maker, guarded as [`Self::append`] is.
+    async fn append_maker(
+        &self,
+        shard: Shard,
+        connector: &str,
+        record: &Record<MakerEvent>,
+    ) -> Result<Link, AppendError>;
+
+    /// The last record of a maker; nothing when there is none.
+    async fn last_of_maker(&self, shard: Shard, connector: &str) -> Result<Option<StoredMaker>, LoadError>;
 
     /// All records of a registration, oldest first, their chain of hashes checked. Empty when there is none.
     async fn load(&self, shard: Shard, id: RegistrationId) -> Result<Vec<Stored>, LoadError>;
@@ -47,8 +58,10 @@ pub struct Page {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "nearly every item is a record: a box would cost an allocation each")]
 pub enum FollowItem {
-    /// A record.
+    /// A record of a registration.
     Record(Stored),
+    /// A record of a maker.
+    Maker(StoredMaker),
     /// A message that is no record of this program; to be reported and passed over.
     Unreadable {
         /// Its place in the stream.
@@ -64,25 +77,28 @@ impl FollowItem {
     pub const fn sequence(&self) -> Sequence {
         match self {
             Self::Record(stored) => stored.sequence,
+            Self::Maker(stored) => stored.sequence,
             Self::Unreadable { sequence, .. } => *sequence,
         }
     }
 
     /// What a message of the stream says.
     pub(crate) fn read(subject: &str, sequence: Sequence, payload: &[u8]) -> Self {
-        match stored(subject, sequence, payload) {
-            Ok(stored) => Self::Record(stored),
-            Err(reason) => Self::Unreadable { sequence, reason },
-        }
+        read(subject, sequence, payload).unwrap_or_else(|reason| Self::Unreadable { sequence, reason })
     }
 }
 
-fn stored(subject: &str, sequence: Sequence, payload: &[u8]) -> Result<Stored, String> {
-    let Some((shard, registration)) = subject::parse_registration(subject) else {
-        return Err("its subject names no registration".to_owned());
+fn read(subject: &str, sequence: Sequence, payload: &[u8]) -> Result<FollowItem, String> {
+    let hash = events::record::hash_of(payload);
+    if let Some((shard, registration)) = subject::parse_registration(subject) {
+        let record = Record::decode(payload).map_err(|error| error.to_string())?;
+        return Ok(FollowItem::Record(Stored { sequence, shard, registration, record, hash }));
+    }
+    let Some((_, connector)) = subject::parse_maker(subject) else {
+        return Err("its subject names no registration and no maker".to_owned());
     };
     let record = Record::decode(payload).map_err(|error| error.to_string())?;
-    Ok(Stored { sequence, shard, registration, record, hash: events::record::hash_of(payload) })
+    Ok(FollowItem::Maker(StoredMaker { sequence, connector: connector.to_owned(), record, hash }))
 }
 
 /// Which stream it is: another stream of the same name has another incarnation.

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use events::record::{Link, Record, Stored, hash_of};
-use events::{RegistrationId, Sequence, Shard, subject};
+use events::record::{Link, Record, Stored, StoredMaker, hash_of};
+use events::{MakerEvent, RegistrationId, Sequence, Shard, subject};
 use tokio::sync::watch;
 
 use crate::log::{
     AppendError, EventLog, Follow, FollowError, FollowItem, HISTORY_RECORDS_MAX, Head, Incarnation, LoadError, Page,
     Unavailable,
 };
-use crate::nats_log::readable;
+use crate::nats_log::{maker_readable, readable};
 
 /// A log that lives as long as its handles.
 #[derive(Clone)]
@@ -69,6 +69,18 @@ impl MemoryLog {
         sequence
     }
 
+    fn append_guarded(&self, subject: String, previous: Option<Link>, payload: Bytes) -> Result<Link, AppendError> {
+        let hash = hash_of(&payload);
+        let mut messages = self.messages();
+        let last = messages.last.get(&subject).copied().unwrap_or(0);
+        if last != previous.map_or(0, |link| link.sequence) {
+            return Err(AppendError::Conflict { last: Some(last) });
+        }
+        let sequence = messages.push(subject, payload);
+        self.shared.end.send_replace(sequence);
+        Ok(Link { sequence, hash })
+    }
+
     /// A panic elsewhere leaves no message half stored.
     fn messages(&self) -> MutexGuard<'_, Messages> {
         self.shared.messages.lock().unwrap_or_else(PoisonError::into_inner)
@@ -78,17 +90,22 @@ impl MemoryLog {
 #[async_trait]
 impl EventLog for MemoryLog {
     async fn append(&self, shard: Shard, id: RegistrationId, record: &Record) -> Result<Link, AppendError> {
-        let payload = record.encode()?;
-        let hash = hash_of(&payload);
-        let subject = subject::registration(shard, id);
-        let mut messages = self.messages();
-        let last = messages.last.get(&subject).copied().unwrap_or(0);
-        if last != record.previous.map_or(0, |link| link.sequence) {
-            return Err(AppendError::Conflict { last: Some(last) });
-        }
-        let sequence = messages.push(subject, payload);
-        self.shared.end.send_replace(sequence);
-        Ok(Link { sequence, hash })
+        self.append_guarded(subject::registration(shard, id), record.previous, record.encode()?)
+    }
+
+    async fn append_maker(
+        &self,
+        shard: Shard,
+        connector: &str,
+        record: &Record<MakerEvent>,
+    ) -> Result<Link, AppendError> {
+        self.append_guarded(subject::maker(shard, connector), record.previous, record.encode()?)
+    }
+
+    async fn last_of_maker(&self, shard: Shard, connector: &str) -> Result<Option<StoredMaker>, LoadError> {
+        let messages = self.messages();
+        let last = messages.last.get(&subject::maker(shard, connector)).and_then(|sequence| messages.read(*sequence));
+        last.map(maker_readable).transpose()
     }
 
     async fn load(&self, shard: Shard, id: RegistrationId) -> Result<Vec<Stored>, LoadError> {

@@ -1,8 +1,9 @@
 //! The log on a JetStream server.
 
 use async_trait::async_trait;
-use events::record::{Link, Record, RecordHash, Stored, hash_of};
-use events::{RegistrationId, Sequence, Shard, subject};
+use bytes::Bytes;
+use events::record::{Link, Record, RecordHash, Stored, StoredMaker, hash_of};
+use events::{MakerEvent, RegistrationId, Sequence, Shard, subject};
 
 use crate::batch::Guard;
 use crate::committer::{CommitMode, Committer};
@@ -28,16 +29,33 @@ impl NatsLog {
         let committer = Committer::start(connection.clone(), direct.clone(), mode);
         Ok(Self { connection, direct, committer })
     }
+
+    async fn commit(&self, subject: String, previous: Option<Link>, bytes: Bytes) -> Result<Link, AppendError> {
+        let hash = hash_of(&bytes);
+        let guard = Guard::LastOfSubject(previous.map_or(0, |link| link.sequence));
+        let sequence = self.committer.commit(subject, guard, bytes).await?;
+        Ok(Link { sequence, hash })
+    }
 }
 
 #[async_trait]
 impl EventLog for NatsLog {
     async fn append(&self, shard: Shard, id: RegistrationId, record: &Record) -> Result<Link, AppendError> {
-        let bytes = record.encode()?;
-        let hash = hash_of(&bytes);
-        let guard = Guard::LastOfSubject(record.previous.map_or(0, |link| link.sequence));
-        let sequence = self.committer.commit(subject::registration(shard, id), guard, bytes).await?;
-        Ok(Link { sequence, hash })
+        self.commit(subject::registration(shard, id), record.previous, record.encode()?).await
+    }
+
+    async fn append_maker(
+        &self,
+        shard: Shard,
+        connector: &str,
+        record: &Record<MakerEvent>,
+    ) -> Result<Link, AppendError> {
+        self.commit(subject::maker(shard, connector), record.previous, record.encode()?).await
+    }
+
+    async fn last_of_maker(&self, shard: Shard, connector: &str) -> Result<Option<StoredMaker>, LoadError> {
+        let Some(last) = self.direct.last(&subject::maker(shard, connector)).await? else { return Ok(None) };
+        maker_readable(FollowItem::read(&last.subject, last.sequence, &last.payload)).map(Some)
     }
 
     /// Backwards from the last record by direct gets: a filter over a million subjects takes a thousand times longer.
@@ -85,10 +103,24 @@ fn is_linked(payload: &[u8], hash: RecordHash) -> bool {
     hash_of(payload) == hash
 }
 
-/// The record in an item, or why it has none.
+/// The registration's record in an item, or why it has none.
 pub(crate) fn readable(item: FollowItem) -> Result<Stored, LoadError> {
     match item {
         FollowItem::Record(stored) => Ok(stored),
+        FollowItem::Maker(StoredMaker { sequence, .. }) => Err(foreign(sequence)),
         FollowItem::Unreadable { sequence, reason } => Err(LoadError::Unreadable { sequence, reason }),
     }
+}
+
+/// The maker's record in an item, or why it has none.
+pub(crate) fn maker_readable(item: FollowItem) -> Result<StoredMaker, LoadError> {
+    match item {
+        FollowItem::Maker(stored) => Ok(stored),
+        FollowItem::Record(Stored { sequence, .. }) => Err(foreign(sequence)),
+        FollowItem::Unreadable { sequence, reason } => Err(LoadError::Unreadable { sequence, reason }),
+    }
+}
+
+fn foreign(sequence: Sequence) -> LoadError {
+    LoadError::Unreadable { sequence, reason: "it stands on a subject of another kind".to_owned() }
 }

@@ -117,12 +117,12 @@ fn unlimited<T: PartialEq>(limit: T, ours: T, servers: T) -> T {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
     use super::*;
-    use events::subject::{EVENTS_STREAM, NOTIFY_STREAM};
+    use events::subject::{EVENTS_STREAM, LEASES_STREAM, NOTIFY_STREAM};
 
     #[test]
     fn the_committed_topology_names_every_stream_that_the_code_uses() {
         let names: Vec<_> = Topology::committed().unwrap().streams.into_keys().collect();
-        assert_eq!(names, [EVENTS_STREAM, "KV_KEYS", NOTIFY_STREAM, "OBJ_OBJECTS"]);
+        assert_eq!(names, [EVENTS_STREAM, "KV_KEYS", LEASES_STREAM, NOTIFY_STREAM, "OBJ_OBJECTS"]);
     }
 
     #[test]

@@ -6,9 +6,12 @@ use regex::Regex;
 use crate::brand;
 use crate::checker::{Checker, Noted};
 use crate::compile_api;
+use crate::compile_form;
+use crate::compile_guards::{self, Guards};
 use crate::file::{File, ManualFieldFile, ManualFile, SerialFile};
 use crate::manual::{FieldTemplate, Manual};
 use crate::plan::{Brand, Plan};
+use crate::sample;
 use crate::sent::Declared;
 use crate::serial::SerialRule;
 use crate::source::{Mistake, Source};
@@ -23,7 +26,7 @@ pub(crate) fn plan(file_name: &str, text: &str) -> Result<Plan, Vec<Mistake>> {
     let source = Source::parse(file_name, text).map_err(|mistake| vec![mistake])?;
     let file: File = source.read().map_err(|mistake| vec![mistake])?;
     let declared = Declared::new(file.sends.clone());
-    let serial = file.serial.as_ref().map_or("S1", |serial| serial.example.as_str());
+    let serial = file.serial.as_ref().map_or(sample::SERIAL, |serial| serial.example.as_str());
     let mut checker = Checker::new(&source, declared.clone(), &file.requires, serial);
     let plan = build(&mut checker, file_name, file, declared);
     match (plan, checker.into_mistakes()) {
@@ -38,8 +41,13 @@ fn build(checker: &mut Checker<'_>, file_name: &str, file: File, declared: Decla
     check_ladder(checker, &file);
     let brands = brands(checker, file_name, &file);
     let serial = file.serial.map(|serial| serial_rule(checker, serial)).transpose();
+    let register_by = compile_guards::register_by(checker, file.register_by_days, file.register_by);
+    let policy = compile_guards::policy(
+        checker,
+        &Guards { circuit: file.circuit, limits: file.limits, concurrency: file.concurrency, health: file.health },
+    );
     let api = file.api.map(|api| compile_api::api(checker, api, file.network)).transpose();
-    let form = file.form.map(|form| checker.templates_below(&["form"]).map(|()| form)).transpose();
+    let form = file.form.map(|form| compile_form::form(checker, form)).transpose();
     let manual = manual(checker, file.manual);
     Ok(Plan {
         id: id?,
@@ -48,11 +56,12 @@ fn build(checker: &mut Checker<'_>, file_name: &str, file: File, declared: Decla
         network: file.network,
         declared,
         requires: file.requires,
-        register_by_days: file.register_by_days,
+        register_by: register_by?,
         ladder: file.ladder,
         serial: serial?,
         retry_api: file.retry.api,
         retry_form: file.retry.form,
+        policy: policy?,
         api: api?,
         form: form?,
         manual: manual?,

@@ -1,11 +1,12 @@
 //! A connector: what we know of one maker, and where the sandbox is if it is one of the sandbox's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use events::policy::{Deadline, DeadlineFrom, DeadlineRule, MakerPolicy};
 use events::retry::RetryPolicy;
 use events::words::Method;
 use events::{Details, FieldProblem};
-use jiff::ToSpan;
 use jiff::civil::Date;
 use url::Url;
 
@@ -16,6 +17,7 @@ use crate::file::Network;
 use crate::form_recipe;
 use crate::manual::ManualView;
 use crate::plan::{Api, Plan};
+use crate::sample;
 use crate::serial::SerialWarning;
 use crate::source::Mistake;
 
@@ -135,6 +137,12 @@ impl Connector {
         self.plan.network
     }
 
+    /// How long one call of the API may take.
+    #[must_use]
+    pub fn api_timeout(&self) -> Option<Duration> {
+        self.plan.api.as_ref().map(|api| api.timeout)
+    }
+
     /// Whether the API may be sent the same request with the same key again without registering twice.
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
@@ -173,11 +181,47 @@ impl Connector {
         details.missing(&self.plan.requires, &self.plan.name)
     }
 
-    /// The last day on which the maker takes a product bought on `purchased`.
+    /// How the maker is guarded: circuit, limits, concurrency, health.
     #[must_use]
-    pub fn register_by(&self, purchased: Date) -> Option<Date> {
-        let days = self.plan.register_by_days?;
-        purchased.checked_add(i64::from(days).days()).ok()
+    pub fn policy(&self) -> &MakerPolicy {
+        &self.plan.policy
+    }
+
+    /// Until when the maker takes a product, if it says so.
+    #[must_use]
+    pub fn deadline_rule(&self) -> Option<&DeadlineRule> {
+        self.plan.register_by.as_ref().map(|register_by| &register_by.rule)
+    }
+
+    /// The last day on which the maker takes this product, by the day that counts and the owner's country; nothing when the
+    /// maker has no such rule or the day is not known.
+    #[must_use]
+    pub fn register_by(&self, details: &Details) -> Option<Date> {
+        let (rule, purchase) = (self.deadline_rule()?, &details.purchase);
+        let counted = match rule.from {
+            DeadlineFrom::Purchase => purchase.date,
+            DeadlineFrom::Installation => purchase.installed_on,
+            DeadlineFrom::Delivery => purchase.delivered_on,
+        };
+        rule.last_day(counted?, details.owner.address.country.as_deref())
+    }
+
+    /// The same for those who know nothing but the day of the purchase; nothing when another day counts. An owner's country
+    /// may have another rule: whoever can open the details asks [`Self::register_by`].
+    #[must_use]
+    pub fn register_by_purchase(&self, purchased: Date) -> Option<Date> {
+        let rule = self.deadline_rule()?;
+        match rule.from {
+            DeadlineFrom::Purchase => rule.last_day(purchased, None),
+            DeadlineFrom::Installation | DeadlineFrom::Delivery => None,
+        }
+    }
+
+    /// What a last day means for us: until when we may wait, and when people are told.
+    #[must_use]
+    pub fn deadline(&self, last_day: Date) -> Deadline {
+        let days = self.plan.register_by.as_ref().map(|register_by| register_by.days).unwrap_or_default();
+        Deadline { last_day, manual_days: days.manual, alert_days: days.alert }
     }
 
     /// A warning when the serial number does not look like the maker's.
@@ -208,6 +252,20 @@ impl Connector {
     /// When there is no form that can be reached, or one of its templates does not work with these details.
     pub fn form_recipe(&self, details: &Details) -> Result<form::Recipe, TemplateError> {
         form_recipe::render(self, details)
+    }
+
+    /// The same recipe for a product that nobody has, for those who only look at the form; nothing when there is none that
+    /// can be reached.
+    #[must_use]
+    pub fn form_sample(&self) -> Option<form::Recipe> {
+        let serial = self.plan.serial.as_ref().map_or(sample::SERIAL, |serial| serial.example.as_str());
+        self.form_recipe(&sample::details(self.sends(), serial)).ok()
+    }
+
+    /// How the first page of the form looked when its recipe was written, if the file says so.
+    #[must_use]
+    pub fn form_baseline(&self) -> Option<&form::FormShape> {
+        self.plan.form.as_ref()?.baseline.as_ref()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use events::outcome::ErrorKind;
+use events::policy::DeadlineFrom;
 use events::retry::RetryPolicy;
 use events::words::Method;
 use serde::Deserialize;
@@ -26,17 +27,34 @@ pub(crate) struct File {
     /// The fields without which the maker takes nothing.
     #[serde(default)]
     pub(crate) requires: Vec<String>,
-    /// Days from the purchase within which it must be registered.
+    /// Until when it must be registered.
     #[serde(default)]
-    pub(crate) register_by_days: Option<u32>,
+    pub(crate) register_by: Option<RegisterByFile>,
+    /// What `[register_by]` was before it could say more; shown as a mistake with the new spelling.
+    #[serde(default)]
+    pub(crate) register_by_days: Option<i64>,
     /// The methods in the order in which they are tried; the last is ASSISTED_MANUAL.
     pub(crate) ladder: Vec<Method>,
     #[serde(default)]
     pub(crate) serial: Option<SerialFile>,
     #[serde(default)]
     pub(crate) retry: RetryFile,
+    /// When we stop trying for a while.
+    #[serde(default)]
+    pub(crate) circuit: CircuitFile,
+    /// `[[limits]]`: how many attempts in how much time; all of them hold at once. Without any: as many as there are.
+    #[serde(default)]
+    pub(crate) limits: Vec<LimitFile>,
+    /// How many attempts at once.
+    #[serde(default)]
+    pub(crate) concurrency: ConcurrencyFile,
+    /// When the maker counts as ill, and when people are told.
+    #[serde(default)]
+    pub(crate) health: HealthFile,
     #[serde(default)]
     pub(crate) api: Option<ApiFile>,
+    /// The maker's form, with `[form.baseline]`: how its first page looked when this was written. `regflow connectors
+    /// baseline` prints that section; health checks compare it with the page of today.
     #[serde(default)]
     pub(crate) form: Option<form::Recipe>,
     pub(crate) manual: ManualFile,
@@ -73,6 +91,113 @@ pub(crate) struct RetryFile {
     pub(crate) api: RetryPolicy,
     #[serde(default)]
     pub(crate) form: RetryPolicy,
+}
+
+/// When a circuit opens and closes, for the API and the form each. Every key may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CircuitFile {
+    /// Failures in a row that open it (5): network, timeout, server, rate limit and refused credentials count.
+    pub(crate) failures: Option<i64>,
+    /// Seconds until one probe is let through (60).
+    pub(crate) open_s: Option<i64>,
+    /// Successful probes in a row that close it (3).
+    pub(crate) successes: Option<i64>,
+    /// What a registration does meanwhile: `next_rung` (as if left out) goes on to the next automatic method, `wait` waits.
+    pub(crate) when_open: Option<WhenOpenFile>,
+}
+
+/// What a registration does while a circuit is open.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WhenOpenFile {
+    /// Goes to the next automatic method; waits when there is none.
+    NextRung,
+    /// Waits.
+    Wait,
+}
+
+/// One limit: at most `max` attempts in `per_s` seconds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LimitFile {
+    pub(crate) max: i64,
+    pub(crate) per_s: i64,
+    #[serde(default)]
+    pub(crate) refill: RefillFile,
+}
+
+/// When the tokens of a limit come back.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RefillFile {
+    /// All at once, when the period that began with the first of them has ended: as most makers count.
+    Interval,
+    /// Each one period after it was taken: no stretch of that length ever holds more than the limit.
+    #[default]
+    Smooth,
+}
+
+/// Most attempts at once, a method. Every key may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ConcurrencyFile {
+    /// API calls (1024).
+    pub(crate) api: Option<i64>,
+    /// Forms (2).
+    pub(crate) form: Option<i64>,
+}
+
+/// When a maker counts as ill. Rates are in percent of the last hour's attempts. Every key may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HealthFile {
+    /// Seconds between two checks (300); each is drawn up to a tenth earlier or later.
+    pub(crate) every_s: Option<i64>,
+    /// Fewer attempts than this in an hour tell nothing (10).
+    pub(crate) attempts_min: Option<i64>,
+    /// Down below this success rate (50).
+    pub(crate) down_below_percent: Option<i64>,
+    /// Degraded below this success rate (80).
+    pub(crate) degraded_below_percent: Option<i64>,
+    /// Checks in a row that fail before it counts as down (3).
+    pub(crate) checks_failed: Option<i64>,
+    /// Critical alert below this success rate (70).
+    pub(crate) critical_below_percent: Option<i64>,
+    /// Warning below this success rate (85).
+    pub(crate) warning_below_percent: Option<i64>,
+    /// Alert when 95 of 100 attempts do not end within these milliseconds (120,000).
+    pub(crate) latency_p95_max_ms: Option<i64>,
+    /// Alert after this many failures in a row (5).
+    pub(crate) failures_in_a_row: Option<i64>,
+    /// Checks in a row in which something must be wrong before people are told (2).
+    pub(crate) alert_after: Option<i64>,
+    /// Checks in a row in which it must be well again before they are told so (2).
+    pub(crate) recover_after: Option<i64>,
+}
+
+/// Until when the maker takes a product.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RegisterByFile {
+    /// Days after the day that counts; the last of them still does.
+    pub(crate) days: i64,
+    /// The day that counts: `purchase`, `installation` or `delivery`.
+    #[serde(default = "purchase")]
+    pub(crate) from: DeadlineFrom,
+    /// Days before the last one at which people are told (7).
+    #[serde(default)]
+    pub(crate) alert_days: Option<i64>,
+    /// Days before the last one that the owner needs to finish by hand (2): until then we may wait for a better method.
+    #[serde(default)]
+    pub(crate) manual_days: Option<i64>,
+    /// Other numbers of days, by the owner's country: `DE = 60`.
+    #[serde(default)]
+    pub(crate) countries: BTreeMap<String, i64>,
+}
+
+const fn purchase() -> DeadlineFrom {
+    DeadlineFrom::Purchase
 }
 
 /// The maker's API.

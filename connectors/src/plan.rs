@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use events::policy::{DeadlineRule, MakerPolicy};
 use events::retry::RetryPolicy;
 use events::words::Method;
 use reqwest::header::HeaderName;
@@ -24,14 +25,37 @@ pub(crate) struct Plan {
     pub(crate) network: Network,
     pub(crate) declared: Declared,
     pub(crate) requires: Vec<String>,
-    pub(crate) register_by_days: Option<u32>,
+    pub(crate) register_by: Option<RegisterBy>,
     pub(crate) ladder: Vec<Method>,
     pub(crate) serial: Option<SerialRule>,
     pub(crate) retry_api: RetryPolicy,
     pub(crate) retry_form: RetryPolicy,
+    pub(crate) policy: MakerPolicy,
     pub(crate) api: Option<Api>,
     pub(crate) form: Option<form::Recipe>,
     pub(crate) manual: Manual,
+}
+
+/// Until when the maker takes a product, and how long before we act.
+#[derive(Debug)]
+pub(crate) struct RegisterBy {
+    pub(crate) rule: DeadlineRule,
+    pub(crate) days: ActDays,
+}
+
+/// How many days before the last one something is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ActDays {
+    /// The owner needs them to finish by hand.
+    pub(crate) manual: u32,
+    /// People are told.
+    pub(crate) alert: u32,
+}
+
+impl Default for ActDays {
+    fn default() -> Self {
+        Self { manual: 2, alert: 7 }
+    }
 }
 
 /// A brand, and where its file names it: two files that claim one brand are a mistake to be shown.

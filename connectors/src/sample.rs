@@ -3,6 +3,9 @@
 use events::Details;
 use jiff::civil::Date;
 
+/// The serial number where the maker's look is not known.
+pub(crate) const SERIAL: &str = "S1";
+
 /// A registration that has the named fields and no others.
 pub(crate) fn details(names: &[String], serial: &str) -> Details {
     let mut details = Details::default();
@@ -21,6 +24,8 @@ fn fill(details: &mut Details, name: &str, serial: &str) {
         "purchase.date" => details.purchase.date = Some(Date::constant(2026, 1, 31)),
         "purchase.shop" => details.purchase.shop = Some("Corner Shop".into()),
         "purchase.price" => details.purchase.price = Some("199.00 EUR".into()),
+        "purchase.installation_date" => details.purchase.installed_on = Some(Date::constant(2026, 2, 7)),
+        "purchase.delivery_date" => details.purchase.delivered_on = Some(Date::constant(2026, 2, 3)),
         "owner.name" => details.owner.name = "Ada van der Sample".into(),
         "owner.email" => details.owner.email = "ada@example.org".into(),
         "owner.phone" => details.owner.phone = Some("+49 30 000000".into()),

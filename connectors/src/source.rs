@@ -109,22 +109,34 @@ fn at(name: &str, text: &str, span: &Range<usize>, problem: String) -> Mistake {
     Mistake { file: name.to_owned(), line, column, problem }
 }
 
-/// serde says "unknown field `a`, expected one of `b`, `c`"; people want to hear which of them is meant. And a value of the
+/// serde says "unknown field `a`, expected one of `b`, `c`"; people want to hear which of them is meant. A value of the
 /// wrong kind is not repeated: where a secret's name belongs, somebody may have written the secret.
 fn in_our_words(message: String) -> String {
+    let message = match message.rsplit_once(", expected ") {
+        Some((found, "i64" | "u64" | "u32" | "u16")) => format!("{found}, expected a whole number"),
+        Some(_) | None => message,
+    };
     if message.starts_with("invalid type: string")
         && let Some((_, wanted)) = message.rsplit_once(", expected ")
     {
         return format!("a text cannot stand here, expected {wanted}");
     }
-    if !message.starts_with("unknown field") {
-        return message;
-    }
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let hint = names.split_first().and_then(|(unknown, known)| nearest(unknown, known.iter().copied()));
-    match hint {
-        Some(hint) => format!("unknown key `{}`; did you mean `{hint}`?", names[0]),
-        None => message.replacen("field", "key", 1),
+    match names.split_first() {
+        Some((unknown, known)) if message.starts_with("unknown field") => unknown_word("key", unknown, known, &message),
+        Some((unknown, known)) if message.starts_with("unknown variant") => {
+            unknown_word("value", unknown, known, &message)
+        }
+        Some((missing, _)) if message.starts_with("missing field") => format!("the key `{missing}` is missing; add it"),
+        Some(_) | None => message,
+    }
+}
+
+/// Which word was meant, or else which there are; `message` is what serde says.
+fn unknown_word(what: &str, unknown: &str, known: &[&str], message: &str) -> String {
+    match nearest(unknown, known.iter().copied()) {
+        Some(hint) => format!("unknown {what} `{unknown}`; did you mean `{hint}`?"),
+        None => message.replacen("field", what, 1).replacen("variant", what, 1),
     }
 }
 

@@ -3,16 +3,17 @@
 use jiff::civil::Date;
 
 use crate::event::{
-    AttemptFailed, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded, Dispatched, Event,
-    ManualRequired, OutcomeUnknown, PacketFailed, PacketSent, RegistrationSucceeded, RetryRequested, RetryScheduled,
-    UserCompleted,
+    AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded,
+    DeadlineNear, Dispatched, Event, Expired, FoundUnregistered, Held, LeftInDoubt, LookupGivenUp, LookupScheduled,
+    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, PacketFailed, PacketSent, RegistrationSucceeded,
+    RetryRequested, RetryScheduled, UserCompleted,
 };
 use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, Failure, ObjectRef, Outcome};
 use crate::retry::RetryPolicy;
 use crate::state::{Registration, Stage};
 use crate::time::Timestamp;
-use crate::words::{ManualReason, Method, Status};
+use crate::words::{HoldReason, ManualReason, Method, SkipReason, Status};
 
 /// Longest `detail` that is stored, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
@@ -22,8 +23,27 @@ const DETAIL_CHARS_MAX: usize = 500;
 pub enum Command {
     /// Begin an attempt.
     StartAttempt(Method),
+    /// Say that a turn could not be had.
+    Hold {
+        /// Of which method.
+        method: Method,
+        /// What it waits for.
+        reason: HoldReason,
+        /// When that may end, if it is known.
+        until: Option<Timestamp>,
+    },
+    /// Pass a method over.
+    Skip(Method, SkipReason),
+    /// Make the attempt that a crash interrupted once more.
+    RepeatAttempt,
     /// Take in what an attempt came to.
     Conclude(Conclusion),
+    /// Take in what the maker knows of an attempt.
+    Answer(Answer),
+    /// Tell people that this last day comes near.
+    AlertDeadline(Date),
+    /// This last day has passed.
+    Expire(Date),
     /// Hand it to its owner.
     RequireManual(ManualReason),
     /// The packet is out.
@@ -44,6 +64,8 @@ pub enum Command {
     Retry {
         /// The rung to begin at.
         from: Option<Method>,
+        /// Why.
+        reason: Option<String>,
         /// The mended data, sealed.
         correction: Option<Correction>,
     },
@@ -62,6 +84,44 @@ pub struct Conclusion {
     pub evidence: Option<ObjectRef>,
     /// When a failure may be tried again by the same method; computed by [`retry_at`].
     pub retry_at: Option<Timestamp>,
+    /// When the maker wants to hear from us again, all registrations together.
+    pub throttled_until: Option<Timestamp>,
+    /// When the maker is asked what became of it, if nobody knows; nothing when it cannot be asked.
+    pub ask_at: Option<Timestamp>,
+}
+
+/// What the maker knows of an attempt whose outcome nobody knew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Which attempt.
+    pub attempt: u32,
+    /// What it says.
+    pub says: Says,
+}
+
+/// What a maker says when it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// It is registered.
+    Registered {
+        /// The maker's code for it, if it gave one.
+        confirmation: Option<String>,
+    },
+    /// It is not.
+    NotRegistered {
+        /// When the method may be tried again, if it may.
+        retry_at: Option<Timestamp>,
+    },
+    /// Ask again later.
+    NotYet {
+        /// When.
+        ask_at: Timestamp,
+    },
+    /// It cannot tell, and asking again will not help.
+    Nothing {
+        /// Why, in one line.
+        detail: String,
+    },
 }
 
 /// Mended data, sealed.
@@ -75,6 +135,8 @@ pub struct Correction {
     pub person_key: PersonKeyId,
     /// All details.
     pub sealed: Vec<u8>,
+    /// The maker's last day, after the correction.
+    pub register_by: Option<Date>,
 }
 
 /// A rule said no.
@@ -119,19 +181,26 @@ pub fn retry_at(failure: &Failure, tries: u32, policy: &RetryPolicy, random: f64
 pub fn decide(registration: &Registration, command: Command) -> Result<Vec<Event>, Refusal> {
     match command {
         Command::StartAttempt(method) => start_attempt(registration, method),
+        Command::Hold { method, reason, until } => hold(registration, method, reason, until),
+        Command::Skip(method, reason) => skip(registration, method, reason),
+        Command::RepeatAttempt => repeat(registration),
         Command::Conclude(conclusion) => conclude(registration, conclusion),
+        Command::Answer(answer) => take_answer(registration, answer),
+        Command::AlertDeadline(last_day) => Ok(vec![DeadlineNear { last_day }.into()]),
+        Command::Expire(last_day) => Ok(vec![Expired { last_day }.into()]),
         Command::RequireManual(reason) => require_manual(registration, reason),
         Command::RecordPacketSent(sent) => packet(registration, sent.into()),
         Command::RecordPacketFailure(failed) => packet(registration, failed.into()),
         Command::Complete { confirmation } => complete(registration, confirmation),
         Command::Cancel { reason } => cancel(registration, reason),
-        Command::Retry { from, correction } => retry(registration, from, correction),
+        Command::Retry { from, reason, correction } => retry(registration, from, reason, correction),
     }
 }
 
 fn start_attempt(registration: &Registration, method: Method) -> Result<Vec<Event>, Refusal> {
-    let started = AttemptStarted { attempt: registration.attempts + 1, method };
-    if matches!(registration.stage, Stage::Backoff { method: waiting, .. } if waiting == method) {
+    let connector = registration.connector.clone();
+    let started = AttemptStarted { attempt: registration.attempts + 1, method, connector };
+    if is_another_try(&registration.stage, method) {
         return Ok(vec![started.into()]);
     }
     if !may_move_on(&registration.stage) {
@@ -140,29 +209,114 @@ fn start_attempt(registration: &Registration, method: Method) -> Result<Vec<Even
     Ok(vec![Dispatched { method }.into(), started.into()])
 }
 
-fn conclude(registration: &Registration, conclusion: Conclusion) -> Result<Vec<Event>, Refusal> {
-    let Conclusion { attempt, outcome, latency_ms, evidence, retry_at } = conclusion;
-    let Stage::Attempting { method } = registration.stage else {
-        return Err(Refusal::AttemptIsOver { late: attempt, present: registration.attempts });
-    };
-    if attempt != registration.attempts {
-        return Err(Refusal::AttemptIsOver { late: attempt, present: registration.attempts });
+/// Whether an attempt by `method` goes on with the tries that were made before.
+fn is_another_try(stage: &Stage, method: Method) -> bool {
+    match stage {
+        Stage::Backoff { method: waiting, .. } | Stage::Held { method: waiting, retry_after: Some(_), .. } => {
+            *waiting == method
+        }
+        Stage::Fresh { .. }
+        | Stage::Attempting { .. }
+        | Stage::Held { retry_after: None, .. }
+        | Stage::MethodFailed { .. }
+        | Stage::Skipped { .. }
+        | Stage::Unknown { .. }
+        | Stage::PacketDue { .. }
+        | Stage::PacketStuck { .. }
+        | Stage::PacketSent { .. }
+        | Stage::NeedsCorrection { .. }
+        | Stage::Succeeded { .. }
+        | Stage::Completed { .. }
+        | Stage::Cancelled
+        | Stage::Expired { .. } => false,
     }
-    Ok(match outcome {
-        Outcome::Registered { confirmation, already } => vec![
-            AttemptSucceeded { attempt, already_registered: already, latency_ms, evidence }.into(),
+}
+
+fn hold(
+    registration: &Registration,
+    method: Method,
+    reason: HoldReason,
+    until: Option<Timestamp>,
+) -> Result<Vec<Event>, Refusal> {
+    let told = matches!(registration.stage, Stage::Held { method: m, reason: r, .. } if (m, r) == (method, reason));
+    if told || !may_move_on(&registration.stage) {
+        return Err(not_now(registration, "held", "nothing needs to be done"));
+    }
+    Ok(vec![Held { method, reason, until }.into()])
+}
+
+fn skip(registration: &Registration, method: Method, reason: SkipReason) -> Result<Vec<Event>, Refusal> {
+    if !may_move_on(&registration.stage) {
+        return Err(not_now(registration, "moved on", "wait until the present step ends"));
+    }
+    Ok(vec![MethodSkipped { method, reason }.into()])
+}
+
+fn repeat(registration: &Registration) -> Result<Vec<Event>, Refusal> {
+    if !matches!(registration.stage, Stage::Attempting { .. }) {
+        return Err(not_now(registration, "repeated", "no attempt is under way"));
+    }
+    Ok(vec![AttemptRepeated { attempt: registration.attempts }.into()])
+}
+
+fn conclude(registration: &Registration, conclusion: Conclusion) -> Result<Vec<Event>, Refusal> {
+    let method = concluding(registration, &conclusion)?;
+    let Conclusion { attempt, outcome, latency_ms, evidence, retry_at, throttled_until, ask_at } = conclusion;
+    let mut failure = match outcome {
+        Outcome::Registered { confirmation, already } => {
+            return Ok(vec![
+                AttemptSucceeded { attempt, already_registered: already, latency_ms, evidence }.into(),
+                RegistrationSucceeded { method, confirmation }.into(),
+            ]);
+        }
+        Outcome::Failed(failure) => failure,
+    };
+    // the last try of a method must not leave the question open to the next one: that could register twice
+    if retry_at.is_none() && (failure.in_doubt || registration.in_doubt && failure.kind != ErrorKind::Validation) {
+        failure.kind = ErrorKind::UnknownOutcome;
+    }
+    let left_in_doubt = failure.in_doubt && retry_at.is_some() && !registration.in_doubt;
+    let detail: String = failure.detail.chars().take(DETAIL_CHARS_MAX).collect();
+    let failed = AttemptFailed { attempt, kind: failure.kind, detail: detail.clone(), latency_ms, evidence };
+    let mut events = vec![failed.into()];
+    events.extend(left_in_doubt.then(|| LeftInDoubt { attempt }.into()));
+    events.extend(throttled_until.map(|until| MakerThrottled { until }.into()));
+    events.extend(after_failure(attempt, method, failure, detail, retry_at));
+    if matches!(events.last(), Some(Event::OutcomeUnknown(_))) {
+        events.extend(ask_at.map(|at| LookupScheduled { attempt, at }.into()));
+    }
+    Ok(events)
+}
+
+/// The method of the attempt that ends: the present one, or one that nobody knew the outcome of and that went well.
+fn concluding(registration: &Registration, conclusion: &Conclusion) -> Result<Method, Refusal> {
+    let over = Refusal::AttemptIsOver { late: conclusion.attempt, present: registration.attempts };
+    if conclusion.attempt != registration.attempts {
+        return Err(over);
+    }
+    match (&registration.stage, &conclusion.outcome) {
+        (Stage::Attempting { method }, _) | (Stage::Unknown { method, .. }, Outcome::Registered { .. }) => Ok(*method),
+        _ => Err(over),
+    }
+}
+
+fn take_answer(registration: &Registration, answer: Answer) -> Result<Vec<Event>, Refusal> {
+    let Answer { attempt, says } = answer;
+    let over = Refusal::AttemptIsOver { late: attempt, present: registration.attempts };
+    let Stage::Unknown { attempt: present, method, .. } = registration.stage else { return Err(over) };
+    if present != attempt {
+        return Err(over);
+    }
+    Ok(match says {
+        Says::Registered { confirmation } => vec![
+            AttemptSucceeded { attempt, already_registered: false, latency_ms: 0, evidence: None }.into(),
             RegistrationSucceeded { method, confirmation }.into(),
         ],
-        Outcome::Failed(mut failure) => {
-            // the last try of a method must not leave the question open to the next one: that could register twice
-            if failure.in_doubt && retry_at.is_none() {
-                failure.kind = ErrorKind::UnknownOutcome;
-            }
-            let detail: String = failure.detail.chars().take(DETAIL_CHARS_MAX).collect();
-            let failed = AttemptFailed { attempt, kind: failure.kind, detail: detail.clone(), latency_ms, evidence };
-            let next = after_failure(attempt, method, failure, detail, retry_at);
-            std::iter::once(failed.into()).chain(next).collect()
-        }
+        Says::NotRegistered { retry_at } => std::iter::once(FoundUnregistered { attempt }.into())
+            .chain(retry_at.map(|at| RetryScheduled { method, at }.into()))
+            .collect(),
+        Says::NotYet { ask_at } => vec![LookupScheduled { attempt, at: ask_at }.into()],
+        Says::Nothing { detail } => vec![LookupGivenUp { attempt, detail }.into()],
     })
 }
 
@@ -198,14 +352,18 @@ fn packet(registration: &Registration, event: Event) -> Result<Vec<Event>, Refus
 
 fn complete(registration: &Registration, confirmation: Option<String>) -> Result<Vec<Event>, Refusal> {
     match registration.stage {
-        Stage::PacketDue { .. } | Stage::PacketStuck { .. } | Stage::PacketSent { .. } | Stage::Unknown { .. } => {
-            Ok(vec![UserCompleted { confirmation }.into()])
-        }
+        Stage::PacketDue { .. }
+        | Stage::PacketStuck { .. }
+        | Stage::PacketSent { .. }
+        | Stage::Unknown { .. }
+        | Stage::Expired { .. } => Ok(vec![UserCompleted { confirmation }.into()]),
         Stage::Completed { .. } => Err(Refusal::CompletedAlready),
         Stage::Fresh { .. }
         | Stage::Attempting { .. }
         | Stage::Backoff { .. }
+        | Stage::Held { .. }
         | Stage::MethodFailed { .. }
+        | Stage::Skipped { .. }
         | Stage::NeedsCorrection { .. }
         | Stage::Succeeded { .. }
         | Stage::Cancelled => {
@@ -219,12 +377,14 @@ fn cancel(registration: &Registration, reason: Option<String>) -> Result<Vec<Eve
         Stage::Attempting { .. } => {
             Err(not_now(registration, "cancelled", "an attempt is under way: cancel it when that has ended"))
         }
-        Stage::Succeeded { .. } | Stage::Completed { .. } | Stage::Cancelled => {
+        Stage::Succeeded { .. } | Stage::Completed { .. } | Stage::Cancelled | Stage::Expired { .. } => {
             Err(not_now(registration, "cancelled", "it has ended"))
         }
         Stage::Fresh { .. }
         | Stage::Backoff { .. }
+        | Stage::Held { .. }
         | Stage::MethodFailed { .. }
+        | Stage::Skipped { .. }
         | Stage::Unknown { .. }
         | Stage::PacketDue { .. }
         | Stage::PacketStuck { .. }
@@ -235,12 +395,20 @@ fn cancel(registration: &Registration, reason: Option<String>) -> Result<Vec<Eve
 
 /// Whether the next rung may begin: nothing is under way and no person's turn has come.
 const fn may_move_on(stage: &Stage) -> bool {
-    matches!(stage, Stage::Fresh { .. } | Stage::MethodFailed { .. } | Stage::Backoff { .. })
+    matches!(
+        stage,
+        Stage::Fresh { .. }
+            | Stage::MethodFailed { .. }
+            | Stage::Skipped { .. }
+            | Stage::Backoff { .. }
+            | Stage::Held { .. }
+    )
 }
 
 fn retry(
     registration: &Registration,
     from: Option<Method>,
+    reason: Option<String>,
     correction: Option<Correction>,
 ) -> Result<Vec<Event>, Refusal> {
     let allowed = match registration.stage {
@@ -248,16 +416,23 @@ fn retry(
             let remedy = "the maker refused its data: send the corrected details along";
             return Err(not_now(registration, "tried again as it is", remedy));
         }
+        Stage::Expired { .. } if correction.is_none() => {
+            let remedy = "its last day has passed: complete it if the maker took it all the same, or mend its dates";
+            return Err(not_now(registration, "tried again as it is", remedy));
+        }
         Stage::NeedsCorrection { .. }
+        | Stage::Expired { .. }
         | Stage::PacketDue { .. }
         | Stage::PacketStuck { .. }
         | Stage::PacketSent { .. }
         | Stage::Unknown { .. }
         | Stage::Backoff { .. }
+        | Stage::Held { .. }
         | Stage::Cancelled => true,
         Stage::Fresh { .. }
         | Stage::Attempting { .. }
         | Stage::MethodFailed { .. }
+        | Stage::Skipped { .. }
         | Stage::Succeeded { .. }
         | Stage::Completed { .. } => false,
     };
@@ -265,9 +440,10 @@ fn retry(
         return Err(not_now(registration, "tried again", "it is under way or has ended well"));
     }
     let corrected = correction.map(|c| {
-        Corrected { model: c.model, purchased_on: c.purchased_on, person_key: c.person_key, sealed: c.sealed }.into()
+        let Correction { model, purchased_on, person_key, sealed, register_by } = c;
+        Corrected { model, purchased_on, person_key, sealed, register_by }.into()
     });
-    Ok(corrected.into_iter().chain([RetryRequested { from }.into()]).collect())
+    Ok(corrected.into_iter().chain([RetryRequested { from, reason }.into()]).collect())
 }
 
 fn not_now(registration: &Registration, wish: &'static str, remedy: &'static str) -> Refusal {

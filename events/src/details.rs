@@ -14,6 +14,9 @@ pub const FIELD_CHARS_MAX: usize = 200;
 pub const EXTRA_FIELDS_MAX: usize = 20;
 
 /// All that is known of one registration, in clear. Lives in memory and on its way to the maker; stored only sealed.
+///
+/// What is sealed today is this shape, as version 2; versions that were written never change. Before a field is added, copy
+/// the structs as they are to a file of that version (as `details_v1.rs`) and give `seal.rs` the next number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Details {
     /// The product.
@@ -48,6 +51,10 @@ pub struct Purchase {
     pub shop: Option<String>,
     /// Price as people write it, with its currency.
     pub price: Option<String>,
+    /// Day on which it was installed; some makers count from it.
+    pub installed_on: Option<Date>,
+    /// Day on which it was delivered; some makers count from it.
+    pub delivered_on: Option<Date>,
 }
 
 /// The person.
@@ -84,6 +91,8 @@ pub const FIELDS: &[&str] = &[
     "purchase.date",
     "purchase.shop",
     "purchase.price",
+    "purchase.installation_date",
+    "purchase.delivery_date",
     "owner.name",
     "owner.email",
     "owner.phone",
@@ -105,6 +114,8 @@ impl Details {
             "purchase.date" => self.purchase.date.map(|date| date.to_string()),
             "purchase.shop" => self.purchase.shop.clone(),
             "purchase.price" => self.purchase.price.clone(),
+            "purchase.installation_date" => self.purchase.installed_on.map(|date| date.to_string()),
+            "purchase.delivery_date" => self.purchase.delivered_on.map(|date| date.to_string()),
             "owner.name" => Some(self.owner.name.clone()),
             "owner.email" => Some(self.owner.email.clone()),
             "owner.phone" => self.owner.phone.clone(),
@@ -181,15 +192,33 @@ impl Details {
         if !self.owner.email.is_empty() && email_address::EmailAddress::from_str(&self.owner.email).is_err() {
             problems.push(FieldProblem::new("owner.email", "is no e-mail address; write it like ada@example.org"));
         }
-        if self.purchase.date.is_some_and(|date| date > today) {
-            problems.push(FieldProblem::new("purchase.date", format!("lies in the future; today is {today}")));
-        }
+        problems.extend(self.purchase.problems(today));
         let country = self.owner.address.country.as_deref();
         if country.is_some_and(|code| code.len() != 2 || !code.bytes().all(|b| b.is_ascii_uppercase())) {
             let text = "is no country code; write ISO 3166-1 alpha-2 such as DE";
             problems.push(FieldProblem::new("owner.address.country", text));
         }
         problems
+    }
+}
+
+impl Purchase {
+    /// What is wrong with its days: nothing of it lies in the future, and nothing comes before the purchase.
+    fn problems(&self, today: Date) -> Vec<FieldProblem> {
+        let days = [
+            ("purchase.date", self.date),
+            ("purchase.installation_date", self.installed_on),
+            ("purchase.delivery_date", self.delivered_on),
+        ];
+        let problem = |(field, day): (&str, Option<Date>)| {
+            let day = day?;
+            if day > today {
+                return Some(FieldProblem::new(field, format!("lies in the future; today is {today}")));
+            }
+            let early = self.date.is_some_and(|purchased| day < purchased);
+            early.then(|| FieldProblem::new(field, "lies before `purchase.date`; correct the one that is wrong"))
+        };
+        days.into_iter().filter_map(problem).collect()
     }
 }
 
@@ -268,6 +297,30 @@ mod tests {
         details.owner.email = "nobody".into();
         details.owner.address.country = Some("Germany".into());
         assert_eq!(fields(&details), ["owner.email", "purchase.date", "owner.address.country"]);
+    }
+
+    #[test]
+    fn an_installation_or_delivery_before_the_purchase_or_in_the_future_is_refused() {
+        let mut details = good();
+        details.purchase.date = Some(TODAY.yesterday().expect("a day before"));
+        (details.purchase.installed_on, details.purchase.delivered_on) = (Some(TODAY), Some(TODAY));
+        assert_eq!(fields(&details), Vec::<String>::new());
+
+        details.purchase.installed_on = Some(TODAY.tomorrow().expect("a day later"));
+        details.purchase.delivered_on = Some(Date::constant(2026, 11, 21));
+        assert_eq!(fields(&details), ["purchase.installation_date", "purchase.delivery_date"]);
+        let text = &details.problems(TODAY)[1].problem;
+        assert_eq!(text, "lies before `purchase.date`; correct the one that is wrong");
+    }
+
+    #[test]
+    fn a_changed_installation_is_a_difference_and_a_missing_one_is_asked_for() {
+        let mut other = good();
+        other.purchase.installed_on = Some(TODAY);
+        assert_eq!(good().differences(&other), ["purchase.installation_date"]);
+        let required = ["purchase.installation_date".to_owned()];
+        assert_eq!(other.missing(&required, "Acme"), []);
+        assert_eq!(good().missing(&required, "Acme").len(), 1);
     }
 
     #[test]

@@ -1,95 +1,72 @@
-//! The facts that are stored, in the past tense. A stored struct is frozen: a change is a new version with an upcaster.
+//! The facts about registrations that are stored, in the past tense.
+
+mod v1;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::fact::facts;
 use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, FieldProblem, ObjectRef};
 use crate::time::Timestamp;
-use crate::words::{ManualReason, Method, Priority};
+use crate::words::{HoldReason, ManualReason, Method, Priority, SkipReason};
 
-/// Declares the set of events once: variant, tag in stored bytes (never reused), schema version, name for people.
-macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $tag:literal v $version:literal, $text:literal;)+) => {
-        /// One fact about a registration.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-        #[serde(untagged)]
-        pub enum Event { $($(#[$doc])* $name($name),)+ }
-
-        $(impl From<$name> for Event {
-            fn from(event: $name) -> Self { Self::$name(event) }
-        })+
-
-        impl Event {
-            /// Every tag with the version that is written today and its name.
-            pub const TAGS: &'static [(u16, u16, &'static str)] = &[$(($tag, $version, $text),)+];
-
-            /// The number of its kind in stored bytes.
-            #[must_use]
-            pub const fn tag(&self) -> u16 {
-                match self { $(Self::$name(_) => $tag,)+ }
-            }
-
-            /// The version of its schema that is written today.
-            #[must_use]
-            pub const fn schema_version(&self) -> u16 {
-                match self { $(Self::$name(_) => $version,)+ }
-            }
-
-            /// Its name as people and subscribers see it, for example `attempt_failed`.
-            #[must_use]
-            pub const fn name(&self) -> &'static str {
-                match self { $(Self::$name(_) => $text,)+ }
-            }
-
-            pub(crate) fn body(&self) -> postcard::Result<Vec<u8>> {
-                match self { $(Self::$name(event) => postcard::to_stdvec(event),)+ }
-            }
-
-            /// Nothing when no such event is known; older versions would be upcast here.
-            pub(crate) fn from_body(tag: u16, version: u16, body: &[u8]) -> Option<postcard::Result<Self>> {
-                match (tag, version) {
-                    $(($tag, $version) => Some(whole(body).map(Self::$name)),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-events! {
-    /// A product was handed over.
-    Submitted = 1 v 1, "submitted";
-    /// A method was chosen.
-    Dispatched = 2 v 1, "dispatched";
-    /// A try of a method began; stored before anything leaves the house.
-    AttemptStarted = 3 v 1, "attempt_started";
-    /// A try ended with the maker having it registered.
-    AttemptSucceeded = 4 v 1, "attempt_succeeded";
-    /// A try failed.
-    AttemptFailed = 5 v 1, "attempt_failed";
-    /// The same method will be tried again.
-    RetryScheduled = 6 v 1, "retry_scheduled";
-    /// The end that everybody hopes for.
-    RegistrationSucceeded = 7 v 1, "registration_succeeded";
-    /// Sent to the maker, and nobody knows what became of it.
-    OutcomeUnknown = 8 v 1, "outcome_unknown";
-    /// No automatic method is left.
-    ManualRequired = 9 v 1, "manual_required";
-    /// The packet went to the owner.
-    PacketSent = 10 v 1, "packet_sent";
-    /// The packet could not be made or sent.
-    PacketFailed = 11 v 1, "packet_failed";
-    /// A person said that it is done.
-    UserCompleted = 12 v 1, "user_completed";
-    /// The maker refused the data.
-    CorrectionNeeded = 13 v 1, "correction_needed";
-    /// A person mended the data.
-    Corrected = 14 v 1, "corrected";
-    /// A person asked for another try.
-    RetryRequested = 15 v 1, "retry_requested";
-    /// A person withdrew it.
-    Cancelled = 16 v 1, "cancelled";
+facts! {
+    /// One fact about a registration.
+    Event {
+        /// A product was handed over.
+        Submitted = 1 v 2 (1: v1::Submitted) "submitted";
+        /// A method was chosen.
+        Dispatched = 2 v 1 "dispatched";
+        /// A try of a method began; stored before anything leaves the house.
+        AttemptStarted = 3 v 2 (1: v1::AttemptStarted) "attempt_started";
+        /// A try ended with the maker having it registered.
+        AttemptSucceeded = 4 v 1 "attempt_succeeded";
+        /// A try failed.
+        AttemptFailed = 5 v 1 "attempt_failed";
+        /// The same method will be tried again.
+        RetryScheduled = 6 v 1 "retry_scheduled";
+        /// The end that everybody hopes for.
+        RegistrationSucceeded = 7 v 1 "registration_succeeded";
+        /// Sent to the maker, and nobody knows what became of it.
+        OutcomeUnknown = 8 v 1 "outcome_unknown";
+        /// No automatic method is left.
+        ManualRequired = 9 v 1 "manual_required";
+        /// The packet went to the owner.
+        PacketSent = 10 v 1 "packet_sent";
+        /// The packet could not be made or sent.
+        PacketFailed = 11 v 1 "packet_failed";
+        /// A person said that it is done.
+        UserCompleted = 12 v 1 "user_completed";
+        /// The maker refused the data.
+        CorrectionNeeded = 13 v 1 "correction_needed";
+        /// A person mended the data.
+        Corrected = 14 v 2 (1: v1::Corrected) "corrected";
+        /// A person asked for another try.
+        RetryRequested = 15 v 2 (1: v1::RetryRequested) "retry_requested";
+        /// A person withdrew it.
+        Cancelled = 16 v 1 "cancelled";
+        /// A turn could not be had: a guard of the maker is closed.
+        Held = 17 v 1 "held";
+        /// A method was passed over without an attempt.
+        MethodSkipped = 18 v 1 "method_skipped";
+        /// The maker asked us to slow down.
+        MakerThrottled = 19 v 1 "maker_throttled";
+        /// An attempt that a crash interrupted is made again under its own number and key.
+        AttemptRepeated = 20 v 1 "attempt_repeated";
+        /// The maker will be asked what became of an attempt.
+        LookupScheduled = 21 v 1 "lookup_scheduled";
+        /// The maker says that it has nothing of the attempt.
+        FoundUnregistered = 22 v 1 "found_unregistered";
+        /// The maker cannot tell what became of the attempt; a person is asked.
+        LookupGivenUp = 23 v 1 "lookup_given_up";
+        /// The last day comes near, and it is not registered yet.
+        DeadlineNear = 24 v 1 "deadline_near";
+        /// The last day passed.
+        Expired = 25 v 1 "expired";
+        /// The maker may have taken the attempt that failed; only the same request may follow until that is known.
+        LeftInDoubt = 26 v 1 "left_in_doubt";
+    }
 }
 
 /// See [`Event::Submitted`].
@@ -119,6 +96,8 @@ pub struct Submitted {
     pub sealed: Vec<u8>,
     /// The proof of purchase in the object store (sealed), if there is one.
     pub proof: Option<ObjectRef>,
+    /// The maker's last day for it, if there is one.
+    pub register_by: Option<Date>,
 }
 
 /// See [`Event::Dispatched`].
@@ -135,6 +114,8 @@ pub struct AttemptStarted {
     pub attempt: u32,
     /// How it is tried.
     pub method: Method,
+    /// The maker's connector, so that a maker's limits and circuits can be counted without knowing its registrations.
+    pub connector: String,
 }
 
 /// See [`Event::AttemptSucceeded`].
@@ -245,6 +226,8 @@ pub struct Corrected {
     /// All details, sealed.
     #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
+    /// The maker's last day for it, after the correction.
+    pub register_by: Option<Date>,
 }
 
 /// See [`Event::RetryRequested`].
@@ -252,6 +235,8 @@ pub struct Corrected {
 pub struct RetryRequested {
     /// The rung of the ladder to begin at; the first when absent.
     pub from: Option<Method>,
+    /// Why, if the person said so.
+    pub reason: Option<String>,
 }
 
 /// See [`Event::Cancelled`].
@@ -261,17 +246,90 @@ pub struct Cancelled {
     pub reason: Option<String>,
 }
 
-/// Decodes all of `body`; a remainder is an error, because postcard reads a longer struct's head as a shorter one.
-fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> postcard::Result<T> {
-    match postcard::take_from_bytes(body)? {
-        (value, []) => Ok(value),
-        (_, _) => Err(postcard::Error::SerdeDeCustom),
-    }
+/// See [`Event::Held`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The method whose turn it is.
+    pub method: Method,
+    /// What it waits for.
+    pub reason: HoldReason,
+    /// When that may end, as far as it was known.
+    pub until: Option<Timestamp>,
+}
+
+/// See [`Event::MethodSkipped`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MethodSkipped {
+    /// Which.
+    pub method: Method,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// See [`Event::MakerThrottled`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MakerThrottled {
+    /// Nothing is sent to this maker before.
+    pub until: Timestamp,
+}
+
+/// See [`Event::AttemptRepeated`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRepeated {
+    /// Which one.
+    pub attempt: u32,
+}
+
+/// See [`Event::LookupScheduled`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookupScheduled {
+    /// The attempt in question.
+    pub attempt: u32,
+    /// When the maker is asked.
+    pub at: Timestamp,
+}
+
+/// See [`Event::FoundUnregistered`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundUnregistered {
+    /// The attempt in question.
+    pub attempt: u32,
+}
+
+/// See [`Event::LookupGivenUp`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookupGivenUp {
+    /// The attempt in question.
+    pub attempt: u32,
+    /// Why, in one line.
+    pub detail: String,
+}
+
+/// See [`Event::DeadlineNear`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadlineNear {
+    /// The maker's last day.
+    pub last_day: Date,
+}
+
+/// See [`Event::Expired`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// The maker's last day.
+    pub last_day: Date,
+}
+
+/// See [`Event::LeftInDoubt`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftInDoubt {
+    /// Which one.
+    pub attempt: u32,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fact::Fact;
 
     #[test]
     fn tags_and_names_are_used_once() {

@@ -1,13 +1,21 @@
-//! The vocabulary and the rules: what can happen to a registration and what should happen next.
+//! The vocabulary and the rules: what can happen to a registration and should happen next, and what guards its maker.
 //!
 //! No async, no clock, no I/O: time, randomness and the world's answers come in as arguments.
 
+pub mod bucket;
+pub mod circuit;
 pub mod decide;
 pub mod details;
+mod details_v1;
 pub mod event;
+pub mod fact;
+pub mod guards;
 pub mod health;
 pub mod id;
 pub mod ladder;
+pub mod line;
+pub mod maker;
+pub mod maker_event;
 pub mod outcome;
 pub mod policy;
 pub mod record;
@@ -16,21 +24,28 @@ pub mod seal;
 pub mod state;
 pub mod subject;
 pub mod time;
+pub mod vitals;
 pub mod words;
 
-pub use decide::{Command, Conclusion, Refusal, decide};
+pub use bucket::{Bucket, Level};
+pub use circuit::{AttemptKey, Circuit, CircuitFact, CircuitPhase, CircuitView, Gate, Verdict, verdict_of};
+pub use decide::{Answer, Command, Conclusion, Refusal, Says, decide};
 pub use details::Details;
 pub use event::Event;
+pub use guards::{Guards, MakerIndex};
 pub use health::{CheckResult, Drift, DriftKind, HealthState};
 pub use id::{PersonKeyId, RecordId, RegistrationId, Sequence, Shard};
-pub use ladder::{Step, next_step};
+pub use ladder::{Outlook, Step, latest_hold, next_step};
+pub use line::{Ageing, Job, Line, longest_wait};
+pub use maker::{Admission, Maker};
+pub use maker_event::{AlertKind, MakerEvent, Severity};
 pub use outcome::{ErrorKind, Failure, FieldProblem, ObjectRef, Outcome};
 pub use policy::{
     CircuitPolicy, Concurrency, Deadline, DeadlineFrom, DeadlineRule, HealthPolicy, MakerPolicy, RateLimit, Refill,
     WhenOpen,
 };
-pub use record::{Actor, Link, Record, RecordHash, Stored};
+pub use record::{Actor, Link, Record, RecordHash, Stored, StoredMaker};
 pub use retry::RetryPolicy;
 pub use state::{Registration, Stage};
 pub use time::Timestamp;
-pub use words::{ManualReason, Method, Priority, Status};
+pub use words::{HoldReason, ManualReason, Method, Priority, SkipReason, Status};

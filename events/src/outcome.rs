@@ -40,14 +40,14 @@ macro_rules! wire_enum {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
         // By number in bytes (an inserted variant must not decode as its neighbour), by word in text.
-        impl Serialize for $name {
+        impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 if serializer.is_human_readable() {
                     serializer.serialize_str(self.as_str())
@@ -57,17 +57,17 @@ macro_rules! wire_enum {
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
+        impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 use serde::de::Error;
                 if deserializer.is_human_readable() {
-                    let word = String::deserialize(deserializer)?;
+                    let word = <String as serde::Deserialize>::deserialize(deserializer)?;
                     Self::from_word(&word).ok_or_else(|| {
                         let known: Vec<_> = Self::ALL.iter().map(|value| value.as_str()).collect();
                         D::Error::custom(format!("unknown value `{word}`, want one of {}", known.join(", ")))
                     })
                 } else {
-                    let number = u8::deserialize(deserializer)?;
+                    let number = <u8 as serde::Deserialize>::deserialize(deserializer)?;
                     Self::from_number(number)
                         .ok_or_else(|| D::Error::custom(concat!("unknown number of ", stringify!($name))))
                 }
@@ -100,6 +100,8 @@ wire_enum! {
         LoginRequired = 9, "login_required";
         /// Sent, and nobody knows whether it was accepted.
         UnknownOutcome = 10, "unknown_outcome";
+        /// Our own fault: nothing was sent, and it says nothing about the maker.
+        Internal = 11, "internal";
     }
 }
 
@@ -108,7 +110,7 @@ impl ErrorKind {
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
-            Self::Network | Self::Timeout | Self::Server | Self::RateLimited => true,
+            Self::Network | Self::Timeout | Self::Server | Self::RateLimited | Self::Internal => true,
             // credentials do not mend themselves within a backoff
             Self::Auth => false,
             Self::Validation | Self::Captcha | Self::FormChanged | Self::LoginRequired | Self::UnknownOutcome => false,
@@ -120,7 +122,12 @@ impl ErrorKind {
     pub const fn counts_toward_circuit(self) -> bool {
         match self {
             Self::Network | Self::Timeout | Self::Server | Self::RateLimited | Self::Auth => true,
-            Self::Validation | Self::Captcha | Self::FormChanged | Self::LoginRequired | Self::UnknownOutcome => false,
+            Self::Validation
+            | Self::Captcha
+            | Self::FormChanged
+            | Self::LoginRequired
+            | Self::UnknownOutcome
+            | Self::Internal => false,
         }
     }
 }

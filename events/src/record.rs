@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::event::Event;
+use crate::fact::Fact;
 use crate::id::{RecordId, RegistrationId, Sequence, Shard};
+use crate::maker_event::MakerEvent;
 use crate::time::Timestamp;
 
 /// First bytes of every record.
@@ -65,9 +67,9 @@ pub struct TraceContext {
     pub flags: u8,
 }
 
-/// A decoded record.
+/// A decoded record: of a registration, or with [`crate::MakerEvent`] of a maker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<F = Event> {
     /// Its own id.
     pub id: RecordId,
     /// When it was decided.
@@ -81,7 +83,7 @@ pub struct Record {
     /// The record before it; nothing for the first.
     pub previous: Option<Link>,
     /// What happened; never empty.
-    pub events: Vec<Event>,
+    pub events: Vec<F>,
 }
 
 /// A record as it stands in the stream.
@@ -101,6 +103,27 @@ pub struct Stored {
 
 impl Stored {
     /// The link that the next record of this registration carries.
+    #[must_use]
+    pub const fn link(&self) -> Link {
+        Link { sequence: self.sequence, hash: self.hash }
+    }
+}
+
+/// A maker's record as it stands in the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMaker {
+    /// Its place in the stream.
+    pub sequence: Sequence,
+    /// The connector in its subject.
+    pub connector: String,
+    /// What it says.
+    pub record: Record<MakerEvent>,
+    /// What its bytes hash to.
+    pub hash: RecordHash,
+}
+
+impl StoredMaker {
+    /// The link that the next record of this maker carries.
     #[must_use]
     pub const fn link(&self) -> Link {
         Link { sequence: self.sequence, hash: self.hash }
@@ -196,7 +219,7 @@ impl fmt::Display for Actor {
     }
 }
 
-impl Record {
+impl<F: Fact> Record<F> {
     /// The stored bytes.
     ///
     /// # Errors
@@ -262,7 +285,7 @@ impl Record {
             cause: envelope.cause.map(|cause| RecordId(Uuid::from_bytes(cause))),
             trace: envelope.trace.map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags }),
             previous,
-            events: envelope.events.iter().map(event).collect::<Result<_, _>>()?,
+            events: envelope.events.iter().map(fact).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -273,15 +296,15 @@ pub fn hash_of(bytes: &[u8]) -> RecordHash {
     RecordHash(*blake3::hash(bytes).as_bytes())
 }
 
-fn raw(event: &Event) -> Result<RawEventV1<'static>, RecordError> {
-    let body = event.body().map_err(|_| RecordError::BadEnvelope)?;
-    Ok(RawEventV1 { tag: event.tag(), version: event.schema_version(), body: body.into() })
+fn raw<F: Fact>(fact: &F) -> Result<RawEventV1<'static>, RecordError> {
+    let body = fact.body().map_err(|_| RecordError::BadEnvelope)?;
+    Ok(RawEventV1 { tag: fact.tag(), version: fact.schema_version(), body: body.into() })
 }
 
-fn event(raw: &RawEventV1<'_>) -> Result<Event, RecordError> {
+fn fact<F: Fact>(raw: &RawEventV1<'_>) -> Result<F, RecordError> {
     let (tag, version) = (raw.tag, raw.version);
-    match Event::from_body(tag, version, &raw.body) {
-        Some(Ok(event)) => Ok(event),
+    match F::from_body(tag, version, &raw.body) {
+        Some(Ok(fact)) => Ok(fact),
         Some(Err(_)) => Err(RecordError::BadEvent { tag, version }),
         None => Err(RecordError::UnknownEvent { tag, version }),
     }

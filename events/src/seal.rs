@@ -2,15 +2,20 @@
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use serde::de::DeserializeOwned;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::details::Details;
+use crate::details_v1::DetailsV1;
 use crate::id::{PersonKeyId, RegistrationId};
 
 /// Bytes of an XChaCha20 nonce; long enough to be drawn at random for each message.
 pub const NONCE_BYTES: usize = 24;
-/// First byte of everything sealed: the format's version.
-const SEAL_VERSION: u8 = 1;
+/// First byte of sealed bytes and wrapped keys, and of details of the first shape; bound to the id alone.
+const FIRST: u8 = 1;
+/// First byte of details of the second shape, with installation and delivery; bound to the id and to this number, so that
+/// one shape never opens as another.
+const DETAILS_V2: u8 = 2;
 
 /// A random nonce, drawn by the caller.
 pub type Nonce = [u8; NONCE_BYTES];
@@ -52,7 +57,7 @@ impl PersonKey {
     /// # Errors
     /// [`SealError::DoesNotSeal`] when the cipher refuses (over 256 GiB).
     pub fn seal_bytes(&self, id: RegistrationId, nonce: &Nonce, clear: &[u8]) -> Result<Vec<u8>, SealError> {
-        seal(&self.0, nonce, clear, id.0.as_bytes())
+        seal(&self.0, FIRST, nonce, clear, id.0.as_bytes())
     }
 
     /// Opens what [`Self::seal_bytes`] made for the same registration.
@@ -60,7 +65,7 @@ impl PersonKey {
     /// # Errors
     /// [`SealError`] when the key or the registration is another, or the bytes were changed.
     pub fn open_bytes(&self, id: RegistrationId, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        open(&self.0, sealed, id.0.as_bytes())
+        open(&self.0, FIRST, sealed, id.0.as_bytes())
     }
 
     /// Seals details as postcard.
@@ -69,20 +74,22 @@ impl PersonKey {
     /// As [`Self::seal_bytes`].
     pub fn seal(&self, id: RegistrationId, nonce: &Nonce, details: &Details) -> Result<Vec<u8>, SealError> {
         let mut clear = postcard::to_stdvec(details).map_err(|_| SealError::DoesNotSeal)?;
-        let sealed = self.seal_bytes(id, nonce, &clear);
+        let sealed = seal(&self.0, DETAILS_V2, nonce, &clear, &second_binding(id));
         clear.zeroize();
         sealed
     }
 
-    /// Opens what [`Self::seal`] made.
+    /// Opens what [`Self::seal`] made, in any version that was ever written.
     ///
     /// # Errors
     /// As [`Self::open_bytes`]; [`SealError::NotDetails`] when something else was sealed.
     pub fn open(&self, id: RegistrationId, sealed: &[u8]) -> Result<Details, SealError> {
-        let mut clear = self.open_bytes(id, sealed)?;
-        let details = postcard::from_bytes(&clear).map_err(|_| SealError::NotDetails);
-        clear.zeroize();
-        details
+        match sealed.first() {
+            Some(&FIRST) => read::<DetailsV1>(self.open_bytes(id, sealed)?).map(Details::from),
+            Some(&DETAILS_V2) => read(open(&self.0, DETAILS_V2, sealed, &second_binding(id))?),
+            Some(&newer) => Err(SealError::UnknownVersion(newer)),
+            None => Err(SealError::DoesNotOpen),
+        }
     }
 }
 
@@ -110,7 +117,7 @@ impl MasterKey {
     /// # Errors
     /// [`SealError::DoesNotSeal`] when the cipher refuses.
     pub fn wrap(&self, id: PersonKeyId, nonce: &Nonce, key: &PersonKey) -> Result<Vec<u8>, SealError> {
-        seal(&self.0, nonce, &key.0, id.0.as_bytes())
+        seal(&self.0, FIRST, nonce, &key.0, id.0.as_bytes())
     }
 
     /// The person's key that was wrapped for `id`.
@@ -118,7 +125,7 @@ impl MasterKey {
     /// # Errors
     /// [`SealError::DoesNotOpen`] when it was wrapped by another master key or for another id.
     pub fn unwrap(&self, id: PersonKeyId, wrapped: &[u8]) -> Result<PersonKey, SealError> {
-        let bytes = open(&self.0, wrapped, id.0.as_bytes())?;
+        let bytes = open(&self.0, FIRST, wrapped, id.0.as_bytes())?;
         bytes.try_into().map(PersonKey).map_err(|_| SealError::DoesNotOpen)
     }
 
@@ -133,21 +140,36 @@ impl MasterKey {
     }
 }
 
-fn seal(key: &[u8; 32], nonce: &Nonce, clear: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+/// What details from version 2 on are bound to.
+fn second_binding(id: RegistrationId) -> Vec<u8> {
+    [id.0.as_bytes().as_slice(), &[DETAILS_V2]].concat()
+}
+
+/// Details of one version; bytes that are left over mean that it is another.
+fn read<T: DeserializeOwned>(mut clear: Vec<u8>) -> Result<T, SealError> {
+    let details = match postcard::take_from_bytes(&clear) {
+        Ok((details, [])) => Ok(details),
+        Ok(_) | Err(_) => Err(SealError::NotDetails),
+    };
+    clear.zeroize();
+    details
+}
+
+fn seal(key: &[u8; 32], version: u8, nonce: &Nonce, clear: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
     let cipher = XChaCha20Poly1305::new(&(*key).into());
     let text =
         cipher.encrypt(&XNonce::from(*nonce), Payload { msg: clear, aad }).map_err(|_| SealError::DoesNotSeal)?;
     let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + text.len());
-    sealed.push(SEAL_VERSION);
+    sealed.push(version);
     sealed.extend_from_slice(nonce);
     sealed.extend_from_slice(&text);
     Ok(sealed)
 }
 
-fn open(key: &[u8; 32], sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
-    let (&version, rest) = sealed.split_first().ok_or(SealError::DoesNotOpen)?;
-    if version != SEAL_VERSION {
-        return Err(SealError::UnknownVersion(version));
+fn open(key: &[u8; 32], version: u8, sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+    let (&found, rest) = sealed.split_first().ok_or(SealError::DoesNotOpen)?;
+    if found != version {
+        return Err(SealError::UnknownVersion(found));
     }
     let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::DoesNotOpen)?;
     let cipher = XChaCha20Poly1305::new(&(*key).into());
@@ -187,6 +209,24 @@ mod tests {
             assert!(key.open(ID, &changed).is_err(), "byte {place}");
         }
         assert!(key.open(ID, &[]).is_err());
+    }
+
+    #[test]
+    fn details_of_one_shape_never_open_as_another() {
+        let key = PersonKey::new([1; 32]);
+        let mut sealed = key.seal(ID, &[9; NONCE_BYTES], &details()).expect("sealed");
+        sealed[0] = FIRST;
+        assert_eq!(key.open(ID, &sealed), Err(SealError::DoesNotOpen));
+        assert_eq!(key.open_bytes(ID, &sealed), Err(SealError::DoesNotOpen));
+        sealed[0] = 3;
+        assert_eq!(key.open(ID, &sealed), Err(SealError::UnknownVersion(3)));
+    }
+
+    #[test]
+    fn bytes_that_are_no_details_are_told_apart() {
+        let key = PersonKey::new([1; 32]);
+        let sealed = key.seal_bytes(ID, &[9; NONCE_BYTES], b"%PDF").expect("sealed");
+        assert_eq!(key.open(ID, &sealed), Err(SealError::NotDetails));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use jiff::civil::Date;
 
-use crate::event::Event;
+use crate::event::{Event, Held};
 use crate::id::{PersonKeyId, RecordId, RegistrationId, Shard};
 use crate::outcome::{ErrorKind, FieldProblem, ObjectRef};
 use crate::record::{Link, Stored, TraceContext};
 use crate::time::Timestamp;
-use crate::words::{ManualReason, Method, Priority, Status};
+use crate::words::{HoldReason, ManualReason, Method, Priority, SkipReason, Status};
 
 /// What the events so far add up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub struct Registration {
     pub sealed: Bytes,
     /// The proof of purchase.
     pub proof: Option<ObjectRef>,
+    /// The maker's last day for it, if there is one.
+    pub register_by: Option<Date>,
+    /// Whether people were told that the last day comes near.
+    pub deadline_alerted: bool,
     /// When it was submitted.
     pub submitted_at: Timestamp,
     /// When the last record was written.
@@ -47,6 +51,8 @@ pub struct Registration {
     pub attempts: u32,
     /// Tries of the present method in a row.
     pub tries: u32,
+    /// An attempt of the present method may have been taken although it failed: another method could register twice.
+    pub in_doubt: bool,
     /// Where it stands.
     pub stage: Stage,
     /// The last record: what the next one is fenced by and chained to.
@@ -79,6 +85,17 @@ pub enum Stage {
         /// What the last try died of.
         after: ErrorKind,
     },
+    /// It is the method's turn, and a guard of the maker is closed.
+    Held {
+        /// Which.
+        method: Method,
+        /// What it waits for.
+        reason: HoldReason,
+        /// When that may end, as far as it was known.
+        until: Option<Timestamp>,
+        /// What the last try of this method died of; nothing when this is the first. No try is burnt by waiting.
+        retry_after: Option<ErrorKind>,
+    },
     /// The method is given up; the next rung's turn.
     MethodFailed {
         /// Which.
@@ -86,10 +103,23 @@ pub enum Stage {
         /// What it died of.
         kind: ErrorKind,
     },
+    /// The method is passed over; the next rung's turn.
+    Skipped {
+        /// Which.
+        method: Method,
+        /// Why.
+        reason: SkipReason,
+    },
     /// Nobody knows whether the maker accepted it.
     Unknown {
         /// The attempt in question.
         attempt: u32,
+        /// How it was made.
+        method: Method,
+        /// When the maker is asked; nothing when only a person can tell.
+        ask_at: Option<Timestamp>,
+        /// How often the maker was asked.
+        asked: u32,
     },
     /// The packet must be made and sent.
     PacketDue {
@@ -129,6 +159,11 @@ pub enum Stage {
     },
     /// Withdrawn.
     Cancelled,
+    /// The last day passed.
+    Expired {
+        /// That day.
+        last_day: Date,
+    },
 }
 
 /// A history that no rule of ours can have written.
@@ -154,14 +189,15 @@ impl Stage {
     pub const fn status(&self) -> Status {
         match self {
             Self::Fresh { .. } => Status::Pending,
-            Self::Attempting { .. } | Self::MethodFailed { .. } => Status::Processing,
-            Self::Backoff { .. } => Status::Waiting,
+            Self::Attempting { .. } | Self::MethodFailed { .. } | Self::Skipped { .. } => Status::Processing,
+            Self::Backoff { .. } | Self::Held { .. } => Status::Waiting,
             Self::Unknown { .. } => Status::OutcomeUnknown,
             Self::PacketDue { .. } | Self::PacketStuck { .. } | Self::PacketSent { .. } => Status::ManualRequired,
             Self::NeedsCorrection { .. } => Status::NeedsCorrection,
             Self::Succeeded { .. } => Status::Success,
             Self::Completed { .. } => Status::UserCompleted,
             Self::Cancelled => Status::Cancelled,
+            Self::Expired { .. } => Status::Expired,
         }
     }
 }
@@ -190,10 +226,13 @@ impl Registration {
             person_key: first.person_key,
             sealed: first.sealed.into(),
             proof: first.proof,
+            register_by: first.register_by,
+            deadline_alerted: false,
             submitted_at: stored.record.at,
             updated_at: stored.record.at,
             attempts: 0,
             tries: 0,
+            in_doubt: false,
             stage: Stage::Fresh { from: None },
             last: stored.link(),
             last_record: stored.record.id,
@@ -244,13 +283,16 @@ impl Registration {
         match &self.stage {
             Stage::Attempting { method }
             | Stage::Backoff { method, .. }
+            | Stage::Held { method, .. }
             | Stage::MethodFailed { method, .. }
+            | Stage::Skipped { method, .. }
+            | Stage::Unknown { method, .. }
             | Stage::Succeeded { method, .. } => Some(*method),
             Stage::PacketDue { .. }
             | Stage::PacketStuck { .. }
             | Stage::PacketSent { .. }
             | Stage::Completed { .. } => Some(Method::AssistedManual),
-            Stage::Fresh { .. } | Stage::Unknown { .. } | Stage::NeedsCorrection { .. } | Stage::Cancelled => None,
+            Stage::Fresh { .. } | Stage::NeedsCorrection { .. } | Stage::Cancelled | Stage::Expired { .. } => None,
         }
     }
 
@@ -258,6 +300,7 @@ impl Registration {
         match event {
             Event::Submitted(_) => return Err(HistoryError::SubmittedTwice(sequence)),
             Event::Dispatched(_) => self.tries = 0,
+            Event::LeftInDoubt(_) => self.in_doubt = true,
             Event::AttemptStarted(started) => {
                 self.attempts = started.attempt;
                 self.tries += 1;
@@ -269,7 +312,17 @@ impl Registration {
             Event::RegistrationSucceeded(done) => {
                 self.stage = Stage::Succeeded { method: done.method, confirmation: done.confirmation.clone() };
             }
-            Event::OutcomeUnknown(unknown) => self.stage = Stage::Unknown { attempt: unknown.attempt },
+            Event::OutcomeUnknown(unknown) => self.outcome_unknown(unknown.attempt),
+            Event::LookupScheduled(lookup) => self.lookup_scheduled(Some(lookup.at)),
+            Event::LookupGivenUp(_) => self.lookup_scheduled(None),
+            Event::FoundUnregistered(_) => self.found_unregistered(),
+            Event::Held(held) => self.held(held),
+            Event::MethodSkipped(skipped) => {
+                self.stage = Stage::Skipped { method: skipped.method, reason: skipped.reason };
+            }
+            Event::MakerThrottled(_) | Event::AttemptRepeated(_) => {}
+            Event::DeadlineNear(_) => self.deadline_alerted = true,
+            Event::Expired(expired) => self.stage = Stage::Expired { last_day: expired.last_day },
             Event::ManualRequired(manual) => {
                 self.stage = Stage::PacketDue { reason: manual.reason, not_before: None, failures: 0 };
             }
@@ -286,8 +339,13 @@ impl Registration {
                 self.purchased_on = corrected.purchased_on;
                 self.person_key = corrected.person_key;
                 self.sealed = corrected.sealed.clone().into();
+                self.deadline_alerted &= self.register_by == corrected.register_by;
+                self.register_by = corrected.register_by;
             }
-            Event::RetryRequested(request) => self.stage = Stage::Fresh { from: request.from },
+            Event::RetryRequested(request) => {
+                self.in_doubt = false;
+                self.stage = Stage::Fresh { from: request.from };
+            }
             Event::Cancelled(_) => self.stage = Stage::Cancelled,
         }
         Ok(())
@@ -302,6 +360,48 @@ impl Registration {
     fn retry_scheduled(&mut self, method: Method, until: Timestamp) {
         if let Stage::MethodFailed { kind, .. } = self.stage {
             self.stage = Stage::Backoff { method, until, after: kind };
+        }
+    }
+
+    fn held(&mut self, held: &Held) {
+        let retry_after = match self.stage {
+            Stage::Backoff { method, after, .. } if method == held.method => Some(after),
+            Stage::Held { method, retry_after, .. } if method == held.method => retry_after,
+            Stage::Fresh { .. }
+            | Stage::Attempting { .. }
+            | Stage::Backoff { .. }
+            | Stage::Held { .. }
+            | Stage::MethodFailed { .. }
+            | Stage::Skipped { .. }
+            | Stage::Unknown { .. }
+            | Stage::PacketDue { .. }
+            | Stage::PacketStuck { .. }
+            | Stage::PacketSent { .. }
+            | Stage::NeedsCorrection { .. }
+            | Stage::Succeeded { .. }
+            | Stage::Completed { .. }
+            | Stage::Cancelled
+            | Stage::Expired { .. } => None,
+        };
+        self.stage = Stage::Held { method: held.method, reason: held.reason, until: held.until, retry_after };
+    }
+
+    fn outcome_unknown(&mut self, attempt: u32) {
+        let method = self.method().unwrap_or(Method::Api);
+        self.stage = Stage::Unknown { attempt, method, ask_at: None, asked: 0 };
+    }
+
+    fn lookup_scheduled(&mut self, at: Option<Timestamp>) {
+        if let Stage::Unknown { ask_at, asked, .. } = &mut self.stage {
+            *asked += u32::from(ask_at.is_some());
+            *ask_at = at;
+        }
+    }
+
+    fn found_unregistered(&mut self) {
+        self.in_doubt = false;
+        if let Stage::Unknown { method, .. } = self.stage {
+            self.stage = Stage::MethodFailed { method, kind: ErrorKind::Timeout };
         }
     }
 

@@ -8,6 +8,10 @@ use crate::id::{RegistrationId, Shard};
 pub const EVENTS_STREAM: &str = "EVENTS";
 /// The stream that outside subscribers read.
 pub const NOTIFY_STREAM: &str = "NOTIFY";
+/// The stream of leases.
+pub const LEASES_STREAM: &str = "KV_LEASES";
+/// The lease of all shards.
+pub const SHARDS_LEASE: &str = "$KV.LEASES.shards";
 
 /// The subject of one registration: all its records, and the fence of its history.
 #[must_use]
@@ -22,10 +26,23 @@ pub fn registration(shard: Shard, id: RegistrationId) -> String {
     subject
 }
 
-/// The subject filter of all registrations.
+/// The subject of one maker: its circuits, its pauses, its health.
 #[must_use]
-pub const fn all_registrations() -> &'static str {
-    "reg.*.*"
+pub fn maker(shard: Shard, connector: &str) -> String {
+    format!("circuit.{}.{}", shard.0, token(connector))
+}
+
+/// The connector that a subject names, if it names one.
+#[must_use]
+pub fn parse_maker(subject: &str) -> Option<(Shard, &str)> {
+    let (shard, connector) = subject.strip_prefix("circuit.")?.split_once('.')?;
+    Some((Shard(shard.parse().ok()?), connector))
+}
+
+/// The subject filters of all registrations and makers.
+#[must_use]
+pub const fn all_records() -> [&'static str; 2] {
+    ["reg.*.*", "circuit.*.*"]
 }
 
 /// The registration that a subject names, if it names one.
@@ -39,6 +56,12 @@ pub fn parse_registration(subject: &str) -> Option<(Shard, RegistrationId)> {
 #[must_use]
 pub fn notification(tenant: &str, id: RegistrationId, what: &str) -> String {
     format!("notify.{}.{}.{what}", token(tenant), id.0.as_simple())
+}
+
+/// The subject of a notification about a maker, for operators; no tenant's name holds a `$`.
+#[must_use]
+pub fn maker_notification(connector: &str, what: &str) -> String {
+    format!("notify.$operators.{}.{what}", token(connector))
 }
 
 /// A text as one token of a subject: what NATS gives a meaning to, and white space, becomes `_`.
@@ -59,6 +82,14 @@ mod tests {
         let subject = registration(Shard(7), ID);
         assert_eq!(subject, "reg.7.00000000000000000000000000000abc");
         assert_eq!(parse_registration(&subject), Some((Shard(7), ID)));
+    }
+
+    #[test]
+    fn a_maker_subject_reads_back() {
+        let subject = maker(Shard(7), "norrland");
+        assert_eq!(subject, "circuit.7.norrland");
+        assert_eq!(parse_maker(&subject), Some((Shard(7), "norrland")));
+        assert_eq!(parse_maker("circuit.x.norrland"), None);
     }
 
     #[test]

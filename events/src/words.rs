@@ -1,9 +1,5 @@
 //! The words on the wire: methods, priorities, statuses, and why somebody must finish by hand.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use crate::outcome::wire_enum;
 
 wire_enum! {
@@ -102,5 +98,29 @@ wire_enum! {
         LoginRequired = 5, "login_required";
         /// The last automatic method failed as often as it may.
         MethodsExhausted = 6, "methods_exhausted";
+        /// Waiting longer for an automatic method would make it late.
+        DeadlineNear = 7, "deadline_near";
+    }
+}
+
+wire_enum! {
+    /// What a registration waits for whose turn it is.
+    HoldReason {
+        /// The circuit of the method is open.
+        CircuitOpen = 1, "circuit_open";
+        /// The maker takes no more attempts for now.
+        RateLimit = 2, "rate_limit";
+        /// An operator paused the maker or the method.
+        Paused = 3, "paused";
+    }
+}
+
+wire_enum! {
+    /// Why a method was passed over.
+    SkipReason {
+        /// Its circuit is open, and another method is there.
+        CircuitOpen = 1, "circuit_open";
+        /// Waiting for it would make the registration late.
+        DeadlineNear = 2, "deadline_near";
     }
 }

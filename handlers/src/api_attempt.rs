@@ -16,6 +16,7 @@ pub(crate) async fn attempt(
     details: &Details,
 ) -> Conclusion {
     let started = Instant::now();
+    crate::crash_point("before_call");
     let outcome = world.api.register(connector, &request(registration, details)).await;
     conclusion(world, connector, registration, outcome, started, None)
 }
@@ -36,7 +37,7 @@ fn idempotency_key(registration: &Registration) -> String {
     format!("{}-{first_of_run}", registration.id)
 }
 
-/// What an attempt of the registration's present method came to, with the time of its retry if it may have one.
+/// What an attempt of the registration's present method came to, with the times of what may follow.
 pub(crate) fn conclusion(
     world: &World,
     connector: &Connector,
@@ -46,10 +47,11 @@ pub(crate) fn conclusion(
     evidence: Option<ObjectRef>,
 ) -> Conclusion {
     let policy = connector.retry(registration.method().unwrap_or(Method::Api));
-    let retry_at = match &outcome {
-        Outcome::Registered { .. } => None,
-        Outcome::Failed(failure) => retry_at(failure, registration.tries, &policy, rand::random::<f64>(), world.now()),
-    };
+    let (now, random) = (world.now(), rand::random::<f64>());
+    let failure = if let Outcome::Failed(failure) = &outcome { Some(failure) } else { None };
+    let retry_at = failure.and_then(|failure| retry_at(failure, registration.tries, &policy, random, now));
+    let throttled_until = failure.and_then(|failure| Some(now.plus(failure.retry_after?)));
+    let ask_at = connector.can_look_up().then(|| now.plus(world.options.lookup.first_after));
     let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-    Conclusion { attempt: registration.attempts, outcome, latency_ms, evidence, retry_at }
+    Conclusion { attempt: registration.attempts, outcome, latency_ms, evidence, retry_at, throttled_until, ask_at }
 }

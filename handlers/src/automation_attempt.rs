@@ -1,5 +1,6 @@
 //! Automation attempt: the maker's form, filled in a real browser; a screenshot is kept as evidence.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use connectors::Connector;
@@ -37,7 +38,11 @@ async fn fill(
         .form_recipe(details)
         .map_err(|error| Failure::new(ErrorKind::FormChanged, format!("the recipe cannot be rendered: {error}")))?;
     let files = proof_of_purchase(world, registration).await?;
-    Ok(world.browsers.run(&recipe, files).await)
+    crate::crash_point("before_form");
+    let lease = world.lease.clone();
+    let report = world.browsers.run(&recipe, files, Arc::new(move || lease.is_held())).await;
+    crate::crash_point("after_form");
+    Ok(report)
 }
 
 /// The proof of purchase as a file to upload; none when there is none.
@@ -45,7 +50,7 @@ async fn proof_of_purchase(world: &World, registration: &Registration) -> Result
     let Some(proof) = &registration.proof else { return Ok(Vec::new()) };
     let bytes = world.fetch_sealed(registration, &proof.name).await.map_err(|error| {
         tracing::warn!(id = %registration.id, %error, "the proof of purchase cannot be read");
-        Failure::new(ErrorKind::Network, "the proof of purchase cannot be read from the object store")
+        Failure::new(ErrorKind::Internal, "the proof of purchase cannot be read from the object store")
     })?;
     let extension = if bytes.starts_with(b"%PDF") { "pdf" } else { "png" };
     Ok(vec![FormFile { name: format!("proof-of-purchase.{extension}"), bytes }])

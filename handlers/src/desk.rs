@@ -36,6 +36,8 @@ pub enum DeskError {
 pub struct RetryWish {
     /// The rung to begin at.
     pub from: Option<Method>,
+    /// Why.
+    pub reason: Option<String>,
     /// All details, mended.
     pub correction: Option<Details>,
 }
@@ -90,7 +92,8 @@ pub async fn retry(
         Some(details) => Some(seal(world, (shard, id), details).await?),
         None => None,
     };
-    act(world, (shard, id), &Command::Retry { from: wish.from, correction }, seen, &actor).await
+    let command = Command::Retry { from: wish.from, reason: wish.reason, correction };
+    act(world, (shard, id), &command, seen, &actor).await
 }
 
 /// The details as they are now, in clear: what a correction leaves out is taken from them.
@@ -111,7 +114,9 @@ async fn seal(world: &World, (shard, id): (Shard, RegistrationId), details: Deta
     let registration = journal::load(world, shard, id).await?;
     let (person_key, key) = (registration.person_key, world.key(&registration).await?);
     let sealed = key.seal(id, &fresh_nonce(), &details).map_err(PrivateError::from)?;
-    Ok(Correction { model: details.product.model, purchased_on: details.purchase.date, person_key, sealed })
+    let register_by = world.connector(&registration).register_by(&details);
+    let (model, purchased_on) = (details.product.model, details.purchase.date);
+    Ok(Correction { model, purchased_on, person_key, sealed, register_by })
 }
 
 async fn act(

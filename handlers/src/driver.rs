@@ -1,17 +1,19 @@
-//! Drives one registration: step after step until it must wait, rest, or change lanes.
+//! Drives one registration: the steps of one turn, until it must wait, rest, or change lanes.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use connectors::{Connector, Lookup};
+use connectors::Connector;
 use events::{
-    Command, Details, ErrorKind, Failure, Method, Outcome, Registration, RegistrationId, Stage, Step, next_step,
+    Actor, CheckResult, Command, Details, ErrorKind, Failure, MakerIndex, Method, Outcome, Outlook, Registration,
+    RegistrationId, Sequence, Stage, Step, next_step,
 };
+use jiff::civil::Date;
 
 use crate::journal::{self, JournalError};
-use crate::queue::Lane;
+use crate::turns::Lane;
 use crate::world::{PrivateError, World};
-use crate::{api_attempt, automation_attempt, dispatch, manual_fallback};
+use crate::{api_attempt, automation_attempt, dispatch, manual_fallback, reconcile};
 
 /// Steps of one drive; a registration that wants more goes back into the queue.
 const STEPS_MAX: usize = 8;
@@ -25,6 +27,12 @@ pub(crate) enum Drove {
     Stalled(Registration),
     /// Its history cannot be read, now or later.
     Unreadable(RegistrationId),
+    /// A record of a maker is stored, at this sequence, or is not.
+    Written(MakerIndex, Option<Sequence>),
+    /// A maker was checked: its API and its form.
+    Checked(MakerIndex, Option<CheckResult>, Option<CheckResult>),
+    /// Operators were mailed what this record of a maker says, or were not.
+    Mailed(MakerIndex, Option<Sequence>),
 }
 
 /// A step could not be made.
@@ -34,33 +42,39 @@ enum DriveError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Private(#[from] PrivateError),
-    #[error("the maker cannot be asked what became of an attempt: {0}")]
-    Maker(String),
+    #[error("another process may do the work now")]
+    NotOurs,
+}
+
+/// What the rules need to know of a registration's connector.
+pub(crate) fn outlook<'a>(registration: &Registration, connector: &'a Connector) -> Outlook<'a> {
+    let last_day = registration.register_by.or_else(|| connector.register_by_purchase(registration.purchased_on?));
+    Outlook {
+        ladder: connector.ladder(),
+        unknown_brand: connector.is_generic(),
+        deadline: last_day.map(|day| connector.deadline(day)),
+    }
 }
 
 /// What is wanted next of `registration`.
 pub(crate) fn next(world: &World, registration: &Registration) -> Step {
     let connector = world.connector(registration);
-    next_step(registration, connector.ladder(), connector.is_generic(), world.now())
+    next_step(registration, &outlook(registration, &connector), world.now())
 }
 
-/// The lane of its next step, if it has one now. An attempt without an outcome (a crash left it) takes its method's lane.
-pub(crate) fn lane(registration: &Registration, step: Step) -> Option<Lane> {
+/// The lane of its next step, if it has one now. An attempt without an outcome was left by a crash.
+pub(crate) const fn lane(registration: &Registration, step: Step) -> Option<Lane> {
     match step {
         Step::Attempt(method) => Some(Lane::of(method)),
         Step::GoManual(_) | Step::SendPacket => Some(Lane::Manual),
-        Step::WaitUntil(_) => None,
-        Step::Rest => {
-            if let Stage::Attempting { method } = registration.stage {
-                Some(Lane::of(method))
-            } else {
-                None
-            }
-        }
+        Step::LookUp => Some(Lane::Ask),
+        Step::Skip(..) | Step::AlertDeadline | Step::Expire => Some(Lane::Note),
+        Step::WaitUntil(_) | Step::Rest if matches!(registration.stage, Stage::Attempting { .. }) => Some(Lane::Ask),
+        Step::WaitUntil(_) | Step::Rest => None,
     }
 }
 
-/// Makes the steps of `lane` that are due.
+/// Makes the steps of `own` that are due; of attempts one, because the next one needs a turn of its own.
 pub(crate) async fn drive(world: Arc<World>, mut registration: Registration, own: Lane) -> Drove {
     for _ in 0..STEPS_MAX {
         let step = next(&world, &registration);
@@ -68,6 +82,7 @@ pub(crate) async fn drive(world: Arc<World>, mut registration: Registration, own
             return Drove::Done(registration);
         }
         match make(&world, &mut registration, step).await {
+            Ok(()) if matches!(step, Step::Attempt(_)) => return Drove::Done(registration),
             Ok(()) => {}
             Err(DriveError::Journal(JournalError::LostRace | JournalError::Refused(_))) => {
                 match journal::load(&world, registration.shard, registration.id).await {
@@ -81,6 +96,18 @@ pub(crate) async fn drive(world: Arc<World>, mut registration: Registration, own
     Drove::Done(registration)
 }
 
+/// Notes in the log why it does not move, or that it moves on.
+pub(crate) async fn note(world: Arc<World>, mut registration: Registration, command: Command) -> Drove {
+    match journal::record(&world, &mut registration, command, Actor::System).await {
+        Ok(()) | Err(JournalError::Refused(_)) => Drove::Done(registration),
+        Err(JournalError::LostRace) => match journal::load(&world, registration.shard, registration.id).await {
+            Ok(now) => Drove::Done(now),
+            Err(error) => stalled(registration, &error),
+        },
+        Err(error) => stalled(registration, &error),
+    }
+}
+
 fn stalled(registration: Registration, error: &dyn std::error::Error) -> Drove {
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
     tracing::warn!(id = %registration.id, %error, cause, "a registration cannot move on, trying again soon");
@@ -92,23 +119,51 @@ async fn make(world: &World, registration: &mut Registration, step: Step) -> Res
         Step::Attempt(method) => {
             // before the start is stored, because a key that is gone must not leave an attempt behind
             let details = world.open(registration).await?;
+            if !world.lease.is_held() {
+                return Err(DriveError::NotOurs);
+            }
             dispatch::start(world, registration, method).await?;
             attempt(world, registration, method, &details).await;
+        }
+        Step::Skip(method, reason) => write(world, registration, Command::Skip(method, reason)).await?,
+        Step::LookUp => {
+            let details = world.open(registration).await?;
+            let answer = reconcile::ask(world, registration, &details).await;
+            conclude(world, registration, Command::Answer(answer)).await;
         }
         Step::GoManual(reason) => dispatch::go_manual(world, registration, reason).await?,
         Step::SendPacket => {
             let command = manual_fallback::send(world, registration).await?;
             conclude(world, registration, command).await;
         }
-        Step::Rest => take_over(world, registration).await?,
-        Step::WaitUntil(_) => {}
+        Step::AlertDeadline => note_deadline(world, registration, Command::AlertDeadline).await?,
+        Step::Expire => note_deadline(world, registration, Command::Expire).await?,
+        Step::Rest | Step::WaitUntil(_) => take_over(world, registration).await?,
     }
     Ok(())
+}
+
+async fn write(world: &World, registration: &mut Registration, command: Command) -> Result<(), DriveError> {
+    Ok(journal::record(world, registration, command, Actor::System).await?)
+}
+
+async fn note_deadline(
+    world: &World,
+    registration: &mut Registration,
+    command: fn(Date) -> Command,
+) -> Result<(), DriveError> {
+    let connector = world.connector(registration);
+    match outlook(registration, &connector).deadline {
+        Some(deadline) => write(world, registration, command(deadline.last_day)).await,
+        None => Ok(()),
+    }
 }
 
 async fn attempt(world: &World, registration: &mut Registration, method: Method, details: &Details) {
     let connector = world.connector(registration);
     let conclusion = match method {
+        // a process that was stopped in between may have been replaced: nothing has left the house yet
+        _ if !world.lease.is_held() => unsent(world, &connector, registration),
         Method::Api => api_attempt::attempt(world, &connector, registration, details).await,
         // boxed: a browser's future is large, and this enum of methods would make every registration carry it
         Method::AutomationReliable => {
@@ -119,51 +174,32 @@ async fn attempt(world: &World, registration: &mut Registration, method: Method,
     conclude(world, registration, Command::Conclude(conclusion)).await;
 }
 
+fn unsent(world: &World, connector: &Connector, registration: &Registration) -> events::Conclusion {
+    let failure = Failure::new(ErrorKind::Internal, "another process took over before anything was sent");
+    api_attempt::conclusion(world, connector, registration, Outcome::Failed(failure), Instant::now(), None)
+}
+
 async fn conclude(world: &World, registration: &mut Registration, command: Command) {
+    crate::crash_point("before_outcome");
     if let Err(refusal) = journal::record_outcome(world, registration, command).await {
         tracing::info!(id = %registration.id, %refusal, "a late outcome is dropped");
     }
 }
 
-/// An attempt was begun and its outcome is not in the log: a crash. The maker is asked where it can be asked; the call is
-/// repeated where the maker tells repeats apart; else a person is asked.
+/// An attempt was begun and its outcome is not in the log: a crash. The call is repeated where the maker tells repeats
+/// apart; else nobody knows the outcome, and the maker is asked once it has had the time to finish.
 async fn take_over(world: &World, registration: &mut Registration) -> Result<(), DriveError> {
     let Stage::Attempting { method } = registration.stage else { return Ok(()) };
     let connector = world.connector(registration);
     if method == Method::Api && connector.is_repeatable() {
         let details = world.open(registration).await?;
+        write(world, registration, Command::RepeatAttempt).await?;
         attempt(world, registration, method, &details).await;
         return Ok(());
     }
-    let outcome = if connector.can_look_up() {
-        let details = world.open(registration).await?;
-        reconciled(world, &connector, registration, &details).await?
-    } else {
-        let detail = format!("regflow was stopped during the attempt, and {} cannot be asked", connector.name());
-        Outcome::Failed(Failure::new(ErrorKind::UnknownOutcome, detail))
-    };
+    let detail = "regflow was stopped during the attempt";
+    let outcome = Outcome::Failed(Failure::new(ErrorKind::UnknownOutcome, detail));
     let conclusion = api_attempt::conclusion(world, &connector, registration, outcome, Instant::now(), None);
     conclude(world, registration, Command::Conclude(conclusion)).await;
     Ok(())
-}
-
-/// What the maker says became of an attempt that was interrupted.
-async fn reconciled(
-    world: &World,
-    connector: &Connector,
-    registration: &Registration,
-    details: &Details,
-) -> Result<Outcome, DriveError> {
-    match world.api.lookup(connector, &api_attempt::request(registration, details)).await {
-        Lookup::Registered { confirmation } => Ok(Outcome::Registered { confirmation, already: false }),
-        Lookup::NotRegistered => {
-            let detail = "regflow was stopped during the attempt; the maker says that nothing is registered";
-            Ok(Outcome::Failed(Failure::new(ErrorKind::Network, detail)))
-        }
-        Lookup::Failed(failure) if failure.kind.is_retryable() => Err(DriveError::Maker(failure.detail)),
-        Lookup::Failed(failure) => {
-            let detail = format!("regflow was stopped during the attempt, and asking failed: {}", failure.detail);
-            Ok(Outcome::Failed(Failure::new(ErrorKind::UnknownOutcome, detail)))
-        }
-    }
 }

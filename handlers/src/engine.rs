@@ -1,21 +1,32 @@
-//! The engine: folds the log into the jobs that are open, and gives each its turn.
+//! The engine: folds the log into the jobs that are open and the makers that guard them, and gives each job its turn.
 //!
-//! One process owns all shards. A registration is either idle here (in a queue, or waiting for a time) or with its
-//! driver; records that arrive meanwhile are laid aside and taken in when the driver comes back.
+//! Every process folds; the one that holds the lease works. A registration is either idle here (in a line, or waiting for
+//! a time) or with its driver; records that arrive meanwhile are laid aside and taken in when the driver comes back.
 
-use std::collections::{HashMap, VecDeque};
+mod answers;
+mod makers;
+mod slots;
+mod work;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Follow, FollowError, FollowItem, LoadError, Page};
-use events::{Event, Registration, RegistrationId, Sequence, Shard, Step, Stored, Timestamp};
+use bus::{Follow, FollowError, FollowItem, Page};
+use events::line::Ageing;
+use events::{
+    CheckResult, Event, Guards, MakerIndex, Registration, RegistrationId, Sequence, Shard, Stored, Timestamp,
+};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{self, Drove};
-use crate::journal::{self, JournalError};
-use crate::queue::{Lane, Place, Queue};
+use answers::Question;
+pub use answers::{EngineHandle, Explanation, MakerStatus, MethodStatus, Tried, WaitsFor};
+use slots::{Slot, Slots};
+
+use crate::driver::Drove;
+use crate::turns::{Turn, Turns};
 use crate::world::World;
 
 /// Records taken from the log at once.
@@ -26,6 +37,8 @@ const PAGE_WAIT: Duration = Duration::from_secs(1);
 const PAGES_AHEAD: usize = 4;
 /// Pause of a registration whose log or store did not answer.
 const STALL_PAUSE: Duration = Duration::from_secs(1);
+/// Questions that may wait for an answer.
+const QUESTIONS_MAX: usize = 256;
 
 /// Bounds of the engine.
 #[derive(Debug, Clone)]
@@ -36,34 +49,41 @@ pub struct EngineOptions {
     pub form_concurrency: usize,
     /// Most packets at once.
     pub manual_concurrency: usize,
+    /// How those who wait long come to their turn.
+    pub ageing: Ageing,
     /// How long a shutdown waits for what is under way.
     pub drain_timeout: Duration,
 }
 
-/// Where one open registration is.
-enum Slot {
-    /// In a queue, or waiting for a time.
-    Idle(Box<Registration>),
-    /// With its driver; what the log says meanwhile.
-    Driving(Vec<Stored>),
-    /// Came to rest at this sequence, which the fold has not seen yet.
-    Resting(Sequence),
+/// What a task of the engine is about.
+enum Task {
+    /// A turn of a registration.
+    Turn(Turn, Shard),
+    /// A history that is read anew.
+    Reload(Shard, RegistrationId),
+    /// Something about a maker.
+    Maker(MakerIndex),
 }
 
-/// The owner of all shards.
+/// The owner of all shards, or the one that stands by.
 pub struct Engine {
     world: Arc<World>,
     options: EngineOptions,
-    slots: HashMap<RegistrationId, Slot>,
-    resting: VecDeque<(Sequence, RegistrationId)>,
-    queue: Queue,
+    slots: Slots,
+    turns: Turns,
     /// Asked for again in the past that is being folded.
     woken: HashMap<RegistrationId, Shard>,
-    /// Nothing in place of the lane stands for a history that is read anew.
-    busy: HashMap<Id, (Option<Lane>, Shard, RegistrationId)>,
-    drivers: JoinSet<Drove>,
+    tasks: JoinSet<Drove>,
+    under_way: HashMap<Id, Task>,
     position: Sequence,
+    /// The log that was there at the start is folded.
+    folded: bool,
+    /// This process does the work: the lease is held, and all that was stored before that is folded.
     live: bool,
+    live_since: Timestamp,
+    makers: makers::Desk,
+    questions: mpsc::Receiver<Question>,
+    handle: EngineHandle,
     ready: watch::Sender<bool>,
 }
 
@@ -71,17 +91,24 @@ impl Engine {
     /// An engine that has seen nothing yet.
     #[must_use]
     pub fn new(world: Arc<World>, options: EngineOptions) -> Self {
+        let policies = world.catalog.iter().map(|connector| (connector.id(), connector.policy().clone()));
+        let turns = Turns::new(Guards::new(policies), options.ageing);
+        let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
         Self {
             world,
             options,
-            slots: HashMap::new(),
-            resting: VecDeque::new(),
-            queue: Queue::default(),
+            slots: Slots::default(),
+            turns,
             woken: HashMap::new(),
-            busy: HashMap::new(),
-            drivers: JoinSet::new(),
+            tasks: JoinSet::new(),
+            under_way: HashMap::new(),
             position: 0,
+            folded: false,
             live: false,
+            live_since: Timestamp::default(),
+            makers: makers::Desk::default(),
+            questions,
+            handle: EngineHandle(sender),
             ready: watch::Sender::new(false),
         }
     }
@@ -92,82 +119,126 @@ impl Engine {
         self.ready.subscribe()
     }
 
+    /// Where questions about the engine's state are asked.
+    #[must_use]
+    pub fn handle(&self) -> EngineHandle {
+        self.handle.clone()
+    }
+
     /// Folds and drives until `shutdown`; then waits for what is under way, as long as the options say.
     pub async fn run(mut self, follow: Box<dyn Follow>, shutdown: CancellationToken) {
-        let (sender, mut pages) = mpsc::channel(PAGES_AHEAD);
-        let reader = tokio::spawn(read_pages(follow, sender, shutdown.clone()));
+        let mut reader = Reader::start(follow, &shutdown);
+        let mut lease = self.world.lease.watch();
+        lease.mark_changed();
         while !shutdown.is_cancelled() {
             let wake = self.time_to_wake();
             tokio::select! {
-                page = pages.recv() => match page {
+                page = reader.pages.recv() => match page {
                     Some(page) => self.on_page(page),
                     None => break,
                 },
-                Some(done) = self.drivers.join_next_with_id() => self.on_drove(done),
+                Some(done) = self.tasks.join_next_with_id() => self.on_done(done),
+                Some(question) = self.questions.recv() => self.answer(question),
+                Ok(()) = lease.changed() => {
+                    let held = *lease.borrow_and_update();
+                    if !self.on_lease(held, &mut reader, &shutdown).await {
+                        lease.mark_changed();
+                    }
+                }
                 () = tokio::time::sleep(wake) => {}
                 () = shutdown.cancelled() => break,
             }
-            while let Some(done) = self.drivers.try_join_next_with_id() {
-                self.on_drove(done);
+            while let Some(done) = self.tasks.try_join_next_with_id() {
+                self.on_done(done);
             }
-            self.start_what_may();
+            self.do_what_is_due();
         }
-        reader.abort();
+        reader.task.abort();
         self.drain().await;
+    }
+
+    /// The lease was taken or lost. Taken: what was stored before must be folded first, so the log is followed anew from
+    /// here, and the first page that says "caught up" makes us live. False when that cannot be done yet.
+    async fn on_lease(&mut self, held: bool, reader: &mut Reader, shutdown: &CancellationToken) -> bool {
+        self.live = false;
+        self.turns.forget_grants();
+        if !held {
+            return true;
+        }
+        while let Ok(page) = reader.pages.try_recv() {
+            self.on_page(page);
+        }
+        match self.world.log.follow(self.position + 1).await {
+            Ok(follow) => {
+                reader.task.abort();
+                *reader = Reader::start(follow, shutdown);
+                self.makers.taken_over = true;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the log cannot be followed after the lease was taken, trying again");
+                tokio::time::sleep(STALL_PAUSE).await;
+                false
+            }
+        }
     }
 
     fn on_page(&mut self, page: Page) {
         for item in page.items {
+            self.position = self.position.max(item.sequence());
             match item {
                 FollowItem::Record(stored) => {
-                    self.position = stored.sequence;
+                    if let Some(maker) = self.turns.take(&stored) {
+                        self.makers.restless.insert(maker);
+                    }
                     self.on_record(stored);
+                }
+                FollowItem::Maker(stored) => {
+                    let maker = self.turns.take_maker(&stored);
+                    self.makers.restless.insert(maker);
                 }
                 FollowItem::Unreadable { sequence, reason } => {
                     tracing::error!(sequence, reason, "a message of the log cannot be read; it is passed over");
-                    self.position = sequence;
+                    self.turns.pass_over(sequence);
                 }
             }
         }
-        while self.resting.front().is_some_and(|(sequence, _)| *sequence <= self.position) {
-            self.forget_oldest_resting();
-        }
-        if page.caught_up && !self.live {
-            self.go_live();
+        self.slots.forget_resting(self.position);
+        if page.caught_up {
+            self.caught_up();
         }
     }
 
-    fn forget_oldest_resting(&mut self) {
-        if let Some((sequence, id)) = self.resting.pop_front()
-            && matches!(self.slots.get(&id), Some(Slot::Resting(last)) if *last <= sequence)
-        {
-            self.slots.remove(&id);
+    fn caught_up(&mut self) {
+        if !self.folded {
+            self.folded = true;
+            let open: Vec<RegistrationId> = self.slots.idle_ids();
+            tracing::info!(position = self.position, open = open.len(), "the engine has folded the log");
+            open.into_iter().for_each(|id| self.reschedule(id));
+            self.ready.send_replace(true);
         }
-    }
-
-    fn go_live(&mut self) {
-        self.live = true;
-        let open: Vec<RegistrationId> = self.slots.keys().copied().collect();
-        tracing::info!(position = self.position, open = open.len(), "the engine has folded the log");
-        for id in open {
-            self.reschedule(id);
-        }
-        for (id, shard) in std::mem::take(&mut self.woken) {
-            if !self.slots.contains_key(&id) {
-                self.reload(shard, id);
+        if !self.live && self.makers.taken_over && self.world.lease.is_held() {
+            self.live = true;
+            self.live_since = self.world.now();
+            self.makers.taken_over = false;
+            self.makers.restless.extend(self.turns.guards.makers().map(|(index, _)| index));
+            for (id, shard) in std::mem::take(&mut self.woken) {
+                if !self.slots.has(id) {
+                    self.reload(shard, id);
+                }
             }
         }
-        self.ready.send_replace(true);
     }
 
     fn on_record(&mut self, stored: Stored) {
-        match self.slots.get_mut(&stored.registration) {
+        let id = stored.registration;
+        match self.slots.get_mut(id) {
             Some(Slot::Driving(later)) => later.push(stored),
-            Some(Slot::Idle(registration)) => match registration.apply(&stored) {
-                Ok(()) => self.reschedule(stored.registration),
+            Some(Slot::Idle(registration, _)) => match registration.apply(&stored) {
+                Ok(()) => self.reschedule(id),
                 Err(error) => {
-                    tracing::error!(id = %stored.registration, %error, "a record does not fit, reading its history anew");
-                    self.reload(stored.shard, stored.registration);
+                    tracing::error!(%id, %error, "a record does not fit, reading its history anew");
+                    self.reload(stored.shard, id);
                 }
             },
             Some(Slot::Resting(last)) if stored.sequence <= *last => {}
@@ -192,153 +263,42 @@ impl Engine {
         }
     }
 
-    fn reschedule(&mut self, id: RegistrationId) {
-        match self.slots.remove(&id) {
-            Some(Slot::Idle(registration)) => self.schedule(*registration),
-            Some(other) => drop(self.slots.insert(id, other)),
-            None => {}
-        }
-    }
-
-    /// Puts it where its next step waits, or lets go of it when there is none.
-    fn schedule(&mut self, registration: Registration) {
-        let step = driver::next(&self.world, &registration);
-        let id = registration.id;
-        match (driver::lane(&registration, step), step) {
-            (Some(lane), _) if self.live => {
-                let (class, since) = (registration.priority.number(), registration.last.sequence);
-                self.queue.push(lane, Place { class, since, id });
-            }
-            (Some(_), _) => {}
-            (None, Step::WaitUntil(at)) => self.queue.wake_at(at, id),
-            (None, _) => return self.let_rest(id, registration.last.sequence),
-        }
-        self.slots.insert(id, Slot::Idle(Box::new(registration)));
-    }
-
-    fn let_rest(&mut self, id: RegistrationId, last: Sequence) {
-        if last > self.position {
-            self.slots.insert(id, Slot::Resting(last));
-            self.resting.push_back((last, id));
-        } else {
-            self.slots.remove(&id);
-        }
-    }
-
-    fn start_what_may(&mut self) {
-        if !self.live {
-            return;
-        }
-        let now = self.world.now();
-        while let Some(id) = self.queue.pop_due(now) {
-            self.reschedule(id);
-        }
-        for lane in Lane::ALL {
-            let busy = self.busy.values().filter(|(busy, ..)| *busy == Some(lane)).count();
-            for _ in busy..self.bound(lane) {
-                let Some(place) = self.queue.pop(lane) else { break };
-                self.start(lane, place.id);
-            }
-        }
-    }
-
-    const fn bound(&self, lane: Lane) -> usize {
-        match lane {
-            Lane::Api => self.options.api_concurrency,
-            Lane::Form => self.options.form_concurrency,
-            Lane::Manual => self.options.manual_concurrency,
-        }
-    }
-
-    fn start(&mut self, lane: Lane, id: RegistrationId) {
-        match self.slots.remove(&id) {
-            Some(Slot::Idle(registration)) => {
-                let shard = registration.shard;
-                let task = self.drivers.spawn(driver::drive(self.world.clone(), *registration, lane));
-                self.busy.insert(task.id(), (Some(lane), shard, id));
-                self.slots.insert(id, Slot::Driving(Vec::new()));
-            }
-            Some(other) => drop(self.slots.insert(id, other)),
-            None => {}
-        }
-    }
-
-    /// Reads its history anew; the result comes back as a driver's does, but takes nobody's turn.
-    fn reload(&mut self, shard: Shard, id: RegistrationId) {
-        let task = self.drivers.spawn(read_anew(self.world.clone(), shard, id));
-        self.busy.insert(task.id(), (None, shard, id));
-        self.slots.insert(id, Slot::Driving(Vec::new()));
-    }
-
-    fn on_drove(&mut self, done: Result<(Id, Drove), JoinError>) {
-        match done {
-            Ok((task, Drove::Done(registration))) => {
-                self.busy.remove(&task);
-                let registration = self.take_in_later(registration);
-                self.schedule(registration);
-            }
-            Ok((task, Drove::Stalled(registration))) => {
-                self.busy.remove(&task);
-                let registration = self.take_in_later(registration);
-                self.queue.wake_at(self.world.now().plus(STALL_PAUSE), registration.id);
-                self.slots.insert(registration.id, Slot::Idle(Box::new(registration)));
-            }
-            Ok((task, Drove::Unreadable(id))) => {
-                self.busy.remove(&task);
-                self.slots.remove(&id);
-            }
-            Err(error) => {
-                let lost = self.busy.remove(&error.id());
-                tracing::error!(%error, "a driver ended early");
-                if let Some((_, shard, id)) = lost {
-                    self.reload(shard, id);
-                }
-            }
-        }
-    }
-
-    fn take_in_later(&mut self, mut registration: Registration) -> Registration {
-        if let Some(Slot::Driving(later)) = self.slots.remove(&registration.id) {
-            for stored in later {
-                if let Err(error) = registration.apply(&stored) {
-                    tracing::error!(id = %registration.id, %error, "a record does not fit");
-                }
-            }
-        }
-        registration
+    /// Whether this process may begin anything at this moment. A lease that ran out for a moment and that nobody else took
+    /// is ours again by the next sign of life.
+    fn works(&self) -> bool {
+        self.live && self.world.lease.is_held()
     }
 
     fn time_to_wake(&self) -> Duration {
-        let now: Timestamp = self.world.now();
-        self.queue.next_wake().map_or(PAGE_WAIT, |at| at.since(now).min(PAGE_WAIT))
+        let now = self.world.now();
+        let timed = self.slots.next_wake();
+        let work = [self.slots.next_alarm(), self.next_of_makers(now), self.turns.next_opening(now)];
+        let next = if self.works() { work.into_iter().chain([timed]).flatten().min() } else { timed };
+        next.map_or(PAGE_WAIT, |at| at.since(now).min(PAGE_WAIT))
     }
 
     async fn drain(mut self) {
-        let under_way = self.drivers.len();
+        let under_way = self.tasks.len();
         if under_way > 0 {
-            tracing::info!(under_way, waiting = self.queue.ready(), "finishing what is under way");
+            tracing::info!(under_way, waiting = self.turns.len(), "finishing what is under way");
         }
-        let all = async { while self.drivers.join_next().await.is_some() {} };
+        let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(self.options.drain_timeout, all).await.is_err() {
             tracing::warn!("some attempts did not end in time; the log keeps them for the next start");
         }
     }
 }
 
-/// Waits for the log as long as it is away; a history that cannot be right is left alone and reported.
-async fn read_anew(world: Arc<World>, shard: Shard, id: RegistrationId) -> Drove {
-    loop {
-        match journal::load(&world, shard, id).await {
-            Ok(registration) => return Drove::Done(registration),
-            Err(JournalError::Load(LoadError::Unavailable(error))) => {
-                tracing::warn!(%id, %error, "a history cannot be read, trying again soon");
-            }
-            Err(error) => {
-                tracing::error!(%id, %error, "a history is broken; this registration is left alone");
-                return Drove::Unreadable(id);
-            }
-        }
-        tokio::time::sleep(STALL_PAUSE).await;
+/// Reads pages ahead of the fold.
+struct Reader {
+    pages: mpsc::Receiver<Page>,
+    task: JoinHandle<()>,
+}
+
+impl Reader {
+    fn start(follow: Box<dyn Follow>, shutdown: &CancellationToken) -> Self {
+        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        Self { pages, task: tokio::spawn(read_pages(follow, sender, shutdown.clone())) }
     }
 }
 
@@ -361,3 +321,6 @@ async fn read_pages(mut follow: Box<dyn Follow>, sender: mpsc::Sender<Page>, shu
         }
     }
 }
+
+type Checks = (Option<CheckResult>, Option<CheckResult>);
+type MakerSet = HashSet<MakerIndex>;

@@ -2,6 +2,7 @@
 
 use bus::AppendError;
 use bytes::Bytes;
+use connectors::Connector;
 use events::event::Submitted;
 use events::record::TraceContext;
 use events::seal::PersonKey;
@@ -127,8 +128,11 @@ pub async fn submit(world: &World, submission: Submission, known: Option<Shard>)
         Some(bytes) => Some(world.keep_sealed(&key, id, &format!("proof/{id}/{person_key}"), bytes).await?),
         None => None,
     };
-    let record = first_record(world, id, connector.id(), &submission, (person_key, &key), proof)?;
-    match world.log.append(shard, id, &record).await {
+    let record = first_record(world, id, &connector, &submission, (person_key, &key), proof)?;
+    crate::crash_point("before_submit");
+    let appended = world.log.append(shard, id, &record).await;
+    crate::crash_point("after_submit");
+    match appended {
         Ok(link) => {
             let stored = Stored { sequence: link.sequence, shard, registration: id, record, hash: link.hash };
             let registration = Registration::begin(&stored).map_err(JournalError::from)?;
@@ -148,7 +152,7 @@ pub async fn submit(world: &World, submission: Submission, known: Option<Shard>)
 fn first_record(
     world: &World,
     id: RegistrationId,
-    connector: &str,
+    connector: &Connector,
     submission: &Submission,
     (person_key, key): (PersonKeyId, &PersonKey),
     proof: Option<ObjectRef>,
@@ -157,7 +161,7 @@ fn first_record(
     let submitted = Submitted {
         tenant: submission.tenant.clone(),
         request_id: submission.request_id.clone(),
-        connector: connector.to_owned(),
+        connector: connector.id().to_owned(),
         brand: details.product.brand.clone(),
         model: details.product.model.clone(),
         purchased_on: details.purchase.date,
@@ -166,6 +170,7 @@ fn first_record(
         person_key,
         sealed: key.seal(id, &fresh_nonce(), details).map_err(PrivateError::from)?,
         proof,
+        register_by: connector.register_by(details),
     };
     Ok(Record {
         id: RecordId(Uuid::now_v7()),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bus::{AppendError, LoadError};
 use events::state::HistoryError;
-use events::{Actor, Command, Record, RecordId, Refusal, Registration, RegistrationId, Shard, Stored, decide};
+use events::{
+    Actor, Command, Link, MakerEvent, Record, RecordId, Refusal, Registration, RegistrationId, Shard, Stored, decide,
+};
 use uuid::Uuid;
 
 use crate::world::World;
@@ -66,7 +68,10 @@ pub async fn record(
         previous: Some(registration.last),
         events,
     };
-    let link = match world.log.append(registration.shard, registration.id, &record).await {
+    crate::crash_point("before_append");
+    let appended = world.log.append(registration.shard, registration.id, &record).await;
+    crate::crash_point("after_append");
+    let link = match appended {
         Ok(link) => link,
         Err(AppendError::Conflict { .. }) => return Err(JournalError::LostRace),
         Err(error) => return Err(JournalError::Append(error)),
@@ -75,6 +80,30 @@ pub async fn record(
     let stored = Stored { sequence, shard: registration.shard, registration: registration.id, record, hash };
     registration.apply(&stored)?;
     Ok(())
+}
+
+/// Appends facts about a maker behind `previous`, the last ones that they were decided on.
+///
+/// # Errors
+/// [`JournalError::LostRace`] when others came first, [`JournalError::Append`] when the log does not take them.
+pub async fn record_of_maker(
+    world: &World,
+    connector: &str,
+    (previous, cause): (Option<Link>, Option<RecordId>),
+    events: Vec<MakerEvent>,
+    actor: Actor,
+) -> Result<Link, JournalError> {
+    let id = RecordId(Uuid::now_v7());
+    let record = Record { id, at: world.now(), actor, cause, trace: None, previous, events };
+    let shard = Shard::of(connector, world.options.shards);
+    crate::crash_point("before_maker_append");
+    let appended = world.log.append_maker(shard, connector, &record).await;
+    crate::crash_point("after_maker_append");
+    match appended {
+        Ok(link) => Ok(link),
+        Err(AppendError::Conflict { .. }) => Err(JournalError::LostRace),
+        Err(error) => Err(JournalError::Append(error)),
+    }
 }
 
 /// As [`record`], for an outcome that must not be lost: tries until it is stored or a rule refuses it.

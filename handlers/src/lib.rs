@@ -3,20 +3,30 @@
 //! A record comes in, a pure rule (`events::next_step`) says what is wanted, one handler performs one effect, one append
 //! records what came of it. Nothing here reads a view: what a handler knows it has folded from the log.
 
+mod alert;
 mod api_attempt;
 mod automation_attempt;
+mod crash;
 pub mod desk;
 mod dispatch;
 mod driver;
 mod engine;
+mod explain;
+mod health_check;
 pub mod intake;
 mod journal;
 mod manual_fallback;
 mod notify;
-mod queue;
+pub mod operations;
+mod reconcile;
+mod turns;
+mod waits;
 mod world;
 
-pub use engine::{Engine, EngineOptions};
+use crash::crash_point;
+pub use engine::{Engine, EngineHandle, EngineOptions, Explanation, MakerStatus, MethodStatus, Tried, WaitsFor};
+pub use explain::explain;
 pub use journal::JournalError;
 pub use notify::Notifier;
-pub use world::{Clock, PrivateError, World, WorldOptions, system_clock};
+pub use waits::{LongestWait, longest_waits};
+pub use world::{Clock, LookupOptions, PrivateError, World, WorldOptions, system_clock};

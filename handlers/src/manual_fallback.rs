@@ -73,7 +73,9 @@ async fn make_and_mail(
     let pdf = keep(world, registration, &packet).await?;
     let message_id = mail::message_id(&registration.id.to_string(), "packet", &world.options.mail_domain);
     let letter = letter(world, registration, &data, details, &packet, message_id.clone())?;
+    crate::crash_point("before_mail");
     world.mailer.send(&letter).await?;
+    crate::crash_point("after_mail");
     Ok(PacketSent { pdf, message_id, missing_glyphs: packet.missing_glyphs })
 }
 
@@ -140,14 +142,10 @@ fn packet_data(
             .collect(),
         steps: view.steps.clone(),
         link: view.link.clone(),
-        register_by: register_by(connector, details),
+        register_by: connector.register_by(details),
         done_hint: world.options.done_hint.replace("{id}", &registration.id.to_string()),
         notes: Vec::new(),
     }
-}
-
-fn register_by(connector: &Connector, details: &Details) -> Option<Date> {
-    details.purchase.date.and_then(|purchased_on| connector.register_by(purchased_on))
 }
 
 /// The generic connector has no name of its own: there it is the brand.
@@ -174,6 +172,9 @@ fn reason_in_words(reason: ManualReason, maker: &str) -> String {
         ManualReason::FormChanged => format!("{maker} has changed its form, and we would rather not guess."),
         ManualReason::LoginRequired => {
             format!("{maker} asks for an account of your own before it takes a registration.")
+        }
+        ManualReason::DeadlineNear => {
+            format!("{maker} cannot be reached at the moment, and waiting longer could make you miss its last day.")
         }
         ManualReason::MethodsExhausted => format!("We tried to register it for you, but {maker} did not take it."),
     }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{EventLog, Follow, FollowError, FollowItem, LoadError, Notification, NotifyError, NotifyLog};
+use bus::{EventLog, Follow, FollowError, FollowItem, Lease, LoadError, Notification, NotifyError, NotifyLog};
 use events::state::HistoryError;
-use events::{Event, Registration, RegistrationId, Sequence, Stored, subject};
+use events::{Event, MakerEvent, Registration, RegistrationId, Sequence, Stored, StoredMaker, subject};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -38,15 +38,16 @@ enum PublishError {
 pub struct Notifier {
     log: Arc<dyn EventLog>,
     notify: Arc<NotifyLog>,
+    lease: Lease,
     tenants: HashMap<RegistrationId, Arc<str>>,
     position: Sequence,
 }
 
 impl Notifier {
-    /// A notifier between two streams.
+    /// A notifier between two streams; it is silent while another process holds the lease.
     #[must_use]
-    pub fn new(log: Arc<dyn EventLog>, notify: Arc<NotifyLog>) -> Self {
-        Self { log, notify, tenants: HashMap::new(), position: 0 }
+    pub fn new(log: Arc<dyn EventLog>, notify: Arc<NotifyLog>, lease: Lease) -> Self {
+        Self { log, notify, lease, tenants: HashMap::new(), position: 0 }
     }
 
     /// Publishes until `shutdown`. After any failure it asks the stream NOTIFY itself how far it had come.
@@ -64,11 +65,14 @@ impl Notifier {
     }
 
     async fn publish_from_where_it_stands(&mut self) -> Result<(), PublishError> {
+        // ends with the last handle of the lease, of which we hold one
+        let _ = self.lease.watch().wait_for(|held| *held).await;
         self.position = self.notify.last_position().await?.unwrap_or(0);
         let mut follow = self.log.follow(self.position + 1).await?;
-        loop {
+        while self.lease.is_held() {
             self.publish_page(follow.as_mut()).await?;
         }
+        Ok(())
     }
 
     async fn publish_page(&mut self, follow: &mut dyn Follow) -> Result<(), PublishError> {
@@ -81,6 +85,10 @@ impl Notifier {
                     position = stored.sequence;
                     self.remember_tenant(&stored);
                     batch.extend(self.notifications(&stored).await?);
+                }
+                FollowItem::Maker(stored) => {
+                    position = stored.sequence;
+                    batch.extend(of_maker(&stored));
                 }
                 FollowItem::Unreadable { sequence, .. } => position = sequence,
             }
@@ -134,25 +142,67 @@ impl Notifier {
 }
 
 const fn ends(event: &Event) -> bool {
-    matches!(event, Event::RegistrationSucceeded(_) | Event::UserCompleted(_) | Event::Cancelled(_))
+    matches!(event, Event::RegistrationSucceeded(_) | Event::UserCompleted(_) | Event::Cancelled(_) | Event::Expired(_))
 }
 
 fn notification(stored: &Stored, tenant: &str, place: usize, event: &Event, data: Value) -> Notification {
-    let body = json!({
-        "specversion": "1.0",
+    let head = json!({
         "id": format!("{}-{place}", stored.record.id),
-        "source": "/regflow",
         "type": format!("io.regflow.registration.{}.v1", event.name()),
         "subject": stored.registration.to_string(),
         "time": stored.record.at.to_string(),
-        "datacontenttype": "application/json",
-        "sequence": stored.sequence.to_string(),
-        "data": data,
     });
     Notification {
         subject: subject::notification(tenant, stored.registration, event.name()),
         position: stored.sequence,
-        body: body.to_string().into(),
+        body: cloud_event(head, stored.sequence, data),
+    }
+}
+
+/// What operators' programs are told of a maker.
+fn of_maker(stored: &StoredMaker) -> Vec<Notification> {
+    let events = stored.record.events.iter().enumerate().filter(|(_, event)| is_told(event));
+    let told = events.map(|(place, event)| {
+        let head = json!({
+            "id": format!("{}-{place}", stored.record.id),
+            "type": format!("io.regflow.maker.{}.v1", event.name()),
+            "subject": stored.connector,
+            "time": stored.record.at.to_string(),
+        });
+        Notification {
+            subject: subject::maker_notification(&stored.connector, event.name()),
+            position: stored.sequence,
+            body: cloud_event(head, stored.sequence, json!(event)),
+        }
+    });
+    told.collect()
+}
+
+/// A CloudEvent (1.0, JSON format) with what is common to all of ours.
+fn cloud_event(mut head: Value, sequence: Sequence, data: Value) -> bytes::Bytes {
+    head["specversion"] = json!("1.0");
+    head["source"] = json!("/regflow");
+    head["datacontenttype"] = json!("application/json");
+    head["sequence"] = json!(sequence.to_string());
+    head["data"] = data;
+    head.to_string().into()
+}
+
+/// Rounds of checks and our own book-keeping are for the log alone.
+const fn is_told(event: &MakerEvent) -> bool {
+    match event {
+        MakerEvent::CircuitOpened(_)
+        | MakerEvent::CircuitHalfOpened(_)
+        | MakerEvent::CircuitClosed(_)
+        | MakerEvent::CircuitForced(_)
+        | MakerEvent::CircuitReleased(_)
+        | MakerEvent::Paused(_)
+        | MakerEvent::Resumed(_)
+        | MakerEvent::AlertRaised(_)
+        | MakerEvent::AlertCleared(_)
+        | MakerEvent::IncidentOpened(_)
+        | MakerEvent::IncidentClosed(_) => true,
+        MakerEvent::HealthChecked(_) | MakerEvent::OperatorsMailed(_) => false,
     }
 }
 
@@ -166,6 +216,8 @@ fn data(event: &Event) -> Option<Value> {
         Event::UserCompleted(e) => json!({ "confirmation": e.confirmation }),
         Event::CorrectionNeeded(e) => json!({ "fields": e.fields }),
         Event::Cancelled(e) => json!({ "reason": e.reason }),
+        Event::DeadlineNear(e) => json!({ "last_day": e.last_day }),
+        Event::Expired(e) => json!({ "last_day": e.last_day }),
         Event::Submitted(_)
         | Event::Dispatched(_)
         | Event::AttemptStarted(_)
@@ -174,6 +226,14 @@ fn data(event: &Event) -> Option<Value> {
         | Event::RetryScheduled(_)
         | Event::PacketFailed(_)
         | Event::Corrected(_)
-        | Event::RetryRequested(_) => return None,
+        | Event::RetryRequested(_)
+        | Event::Held(_)
+        | Event::MethodSkipped(_)
+        | Event::MakerThrottled(_)
+        | Event::AttemptRepeated(_)
+        | Event::LookupScheduled(_)
+        | Event::FoundUnregistered(_)
+        | Event::LookupGivenUp(_)
+        | Event::LeftInDoubt(_) => return None,
     })
 }

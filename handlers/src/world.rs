@@ -1,8 +1,9 @@
 //! What handlers work with: the log, the keys, the makers, the mail; and the only clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bus::{EventLog, KeyVault, ObjectStore};
+use bus::{EventLog, KeyVault, Lease, ObjectStore};
 use connectors::{ApiClient, Catalog, Connector};
 use events::seal::{MasterKey, NONCE_BYTES, Nonce, PersonKey};
 use events::{Details, ObjectRef, Registration, RegistrationId, RetryPolicy, Timestamp};
@@ -28,14 +29,32 @@ pub struct WorldOptions {
     pub mail_domain: String,
     /// How often a packet that could not be sent is tried again.
     pub packet_retry: RetryPolicy,
+    /// How makers are asked what became of an attempt.
+    pub lookup: LookupOptions,
+    /// Who is mailed when a maker is ill; nobody when empty.
+    pub operators: Vec<String>,
     /// How the owner tells that it is done; `{id}` stands for the registration's id.
     pub done_hint: String,
+}
+
+/// When a maker is asked what became of an attempt whose outcome nobody knows.
+#[derive(Debug, Clone, Copy)]
+pub struct LookupOptions {
+    /// After the attempt.
+    pub first_after: Duration,
+    /// After the first question; twice as long each time. "Not registered" is believed from then on: a slow maker may take it
+    /// until then.
+    pub again_after: Duration,
+    /// Questions altogether before a person is asked.
+    pub asks_max: u32,
 }
 
 /// Everything outside of the rules that a handler may touch.
 pub struct World {
     /// The log.
     pub log: Arc<dyn EventLog>,
+    /// Whether this process does the work.
+    pub lease: Lease,
     /// Person keys.
     pub keys: Arc<KeyVault>,
     /// Packets, screenshots, proofs.

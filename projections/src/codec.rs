@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use self::stage::StageV1;
+use self::stage::StageV2;
 use crate::error::ViewError;
 use crate::row::{LastError, Row};
 
@@ -22,7 +22,7 @@ use crate::row::{LastError, Row};
 const ROW_BYTES_USUAL: usize = 256;
 
 #[derive(Serialize, Deserialize)]
-struct RowV1<'a> {
+struct RowV2<'a> {
     id: [u8; 16],
     shard: u16,
     tenant: &'a str,
@@ -30,8 +30,9 @@ struct RowV1<'a> {
     connector: &'a str,
     brand: &'a str,
     model: &'a str,
-    /// Year, month, day.
-    purchased_on: Option<(i16, i8, i8)>,
+    purchased_on: Option<Date>,
+    register_by: Option<Date>,
+    deadline_alerted: bool,
     priority: Priority,
     owner_ref: [u8; 16],
     person_key: [u8; 16],
@@ -40,8 +41,9 @@ struct RowV1<'a> {
     updated_at_us: i64,
     attempts: u32,
     tries: u32,
+    in_doubt: bool,
     #[serde(borrow)]
-    stage: StageV1<'a>,
+    stage: StageV2<'a>,
     last_sequence: u64,
     last_hash: [u8; 32],
     last_record: [u8; 16],
@@ -58,19 +60,19 @@ struct RowV1<'a> {
 /// The stored bytes of `row`.
 pub(crate) fn encode(row: &Row) -> Result<Vec<u8>, ViewError> {
     let bytes = Vec::with_capacity(ROW_BYTES_USUAL);
-    postcard::to_extend(&RowV1::of(row), bytes)
+    postcard::to_extend(&RowV2::of(row), bytes)
         .map_err(|source| ViewError::Store { doing: "write a row of", source: source.into() })
 }
 
 /// The row that stored bytes say.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Row, ViewError> {
-    match postcard::take_from_bytes::<RowV1<'_>>(bytes) {
-        Ok((row, [])) => row.into_row().ok_or(ViewError::Undecodable),
+    match postcard::take_from_bytes::<RowV2<'_>>(bytes) {
+        Ok((row, [])) => Ok(row.into_row()),
         Ok(_) | Err(_) => Err(ViewError::Undecodable),
     }
 }
 
-impl<'a> RowV1<'a> {
+impl<'a> RowV2<'a> {
     fn of(row: &'a Row) -> Self {
         let registration = &row.registration;
         Self {
@@ -81,7 +83,9 @@ impl<'a> RowV1<'a> {
             connector: &registration.connector,
             brand: &registration.brand,
             model: &registration.model,
-            purchased_on: registration.purchased_on.map(|date| (date.year(), date.month(), date.day())),
+            purchased_on: registration.purchased_on,
+            register_by: registration.register_by,
+            deadline_alerted: registration.deadline_alerted,
             priority: registration.priority,
             owner_ref: registration.owner_ref,
             person_key: registration.person_key.0.into_bytes(),
@@ -90,7 +94,8 @@ impl<'a> RowV1<'a> {
             updated_at_us: registration.updated_at.0,
             attempts: registration.attempts,
             tries: registration.tries,
-            stage: StageV1::of(&registration.stage),
+            in_doubt: registration.in_doubt,
+            stage: StageV2::of(&registration.stage),
             last_sequence: registration.last.sequence,
             last_hash: registration.last.hash.0,
             last_record: registration.last_record.0.into_bytes(),
@@ -105,12 +110,7 @@ impl<'a> RowV1<'a> {
         }
     }
 
-    /// Nothing when a date is none.
-    fn into_row(self) -> Option<Row> {
-        let purchased_on = match self.purchased_on {
-            Some((year, month, day)) => Some(Date::new(year, month, day).ok()?),
-            None => None,
-        };
+    fn into_row(self) -> Row {
         let registration = Registration {
             id: RegistrationId(Uuid::from_bytes(self.id)),
             shard: Shard(self.shard),
@@ -119,7 +119,9 @@ impl<'a> RowV1<'a> {
             connector: self.connector.to_owned(),
             brand: self.brand.to_owned(),
             model: self.model.to_owned(),
-            purchased_on,
+            purchased_on: self.purchased_on,
+            register_by: self.register_by,
+            deadline_alerted: self.deadline_alerted,
             priority: self.priority,
             owner_ref: self.owner_ref,
             person_key: PersonKeyId(Uuid::from_bytes(self.person_key)),
@@ -129,12 +131,13 @@ impl<'a> RowV1<'a> {
             updated_at: Timestamp(self.updated_at_us),
             attempts: self.attempts,
             tries: self.tries,
+            in_doubt: self.in_doubt,
             stage: self.stage.into_stage(),
             last: Link { sequence: self.last_sequence, hash: RecordHash(self.last_hash) },
             last_record: RecordId(Uuid::from_bytes(self.last_record)),
             trace: self.trace.map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags }),
         };
-        Some(Row {
+        Row {
             registration,
             submission: self.submission,
             method: self.method,
@@ -143,7 +146,7 @@ impl<'a> RowV1<'a> {
             last_error: self.last_error.map(|(kind, detail)| LastError { kind, detail: detail.to_owned() }),
             packet: self.packet.map(Cow::into_owned),
             evidence: self.evidence.map(str::to_owned),
-        })
+        }
     }
 }
 
@@ -151,7 +154,7 @@ impl<'a> RowV1<'a> {
 mod tests {
     use super::*;
     use crate::checkpoint::SCHEMA;
-    use events::{FieldProblem, Stage};
+    use events::{FieldProblem, HoldReason, SkipReason, Stage};
     use jiff::civil::date;
 
     const METHOD: Method = Method::Api;
@@ -174,6 +177,8 @@ mod tests {
             brand: "brand".into(),
             model: "model".into(),
             purchased_on: Some(date(2026, 11, 2)),
+            register_by: Some(date(2026, 12, 2)),
+            deadline_alerted: true,
             priority: Priority::High,
             owner_ref: [3; 16],
             person_key: PersonKeyId(Uuid::from_u128(4)),
@@ -183,6 +188,7 @@ mod tests {
             updated_at: Timestamp(6),
             attempts: 7,
             tries: 8,
+            in_doubt: true,
             stage,
             last: Link { sequence: 9, hash: RecordHash([10; 32]) },
             last_record: RecordId(Uuid::from_u128(11)),
@@ -207,7 +213,9 @@ mod tests {
             Stage::Attempting { method: METHOD },
             Stage::Backoff { method: METHOD, until: AT, after: KIND },
             Stage::MethodFailed { method: METHOD, kind: KIND },
-            Stage::Unknown { attempt: 1 },
+            Stage::Held { method: METHOD, reason: HoldReason::RateLimit, until: Some(AT), retry_after: Some(KIND) },
+            Stage::Skipped { method: METHOD, reason: SkipReason::CircuitOpen },
+            Stage::Unknown { attempt: 1, method: METHOD, ask_at: Some(AT), asked: 2 },
             Stage::PacketDue { reason: REASON, not_before: Some(AT), failures: 2 },
             Stage::PacketStuck { reason: REASON },
             Stage::PacketSent { reason: REASON },
@@ -215,6 +223,7 @@ mod tests {
             Stage::Succeeded { method: METHOD, confirmation: confirmation.clone() },
             Stage::Completed { confirmation },
             Stage::Cancelled,
+            Stage::Expired { last_day: date(2026, 12, 2) },
         ];
         stages.into_iter().map(row).collect()
     }
@@ -238,6 +247,6 @@ mod tests {
         }
         let hash = hasher.finalize().to_hex();
         // when it changes, old rows would be misread: give SCHEMA a new number and write the new hash here
-        assert_eq!((SCHEMA, &hash[..16]), (1, "8be2b4e4289421ea"));
+        assert_eq!((SCHEMA, &hash[..16]), (2, "8c3d7a8ee7e9f2ec"));
     }
 }

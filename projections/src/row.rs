@@ -3,7 +3,8 @@
 use events::event::PacketSent;
 use events::state::HistoryError;
 use events::{
-    ErrorKind, Event, FieldProblem, ManualReason, Method, Registration, Sequence, Stage, Status, Stored, Timestamp,
+    ErrorKind, Event, FieldProblem, HoldReason, ManualReason, Method, Registration, Sequence, Stage, Status, Stored,
+    Timestamp,
 };
 
 /// One registration.
@@ -46,6 +47,20 @@ pub enum Waiting {
         /// What the last try died of.
         after: ErrorKind,
         /// Not before this.
+        until: Timestamp,
+    },
+    /// A guard of the maker is closed.
+    Guard {
+        /// In front of which method.
+        method: Method,
+        /// Which.
+        reason: HoldReason,
+        /// When it may open, as far as it was known.
+        until: Option<Timestamp>,
+    },
+    /// The maker will be asked what became of an attempt.
+    Answer {
+        /// When.
         until: Timestamp,
     },
     /// The packet will be sent again.
@@ -96,13 +111,16 @@ impl Row {
             Stage::Fresh { .. }
             | Stage::Attempting { .. }
             | Stage::Backoff { .. }
+            | Stage::Held { .. }
             | Stage::MethodFailed { .. }
+            | Stage::Skipped { .. }
             | Stage::Unknown { .. }
             | Stage::PacketDue { .. }
             | Stage::PacketStuck { .. }
             | Stage::PacketSent { .. }
             | Stage::NeedsCorrection { .. }
-            | Stage::Cancelled => None,
+            | Stage::Cancelled
+            | Stage::Expired { .. } => None,
         }
     }
 
@@ -119,18 +137,24 @@ impl Row {
             Stage::Backoff { method, until, after } => {
                 Some(Waiting::Retry { method: *method, after: *after, until: *until })
             }
+            Stage::Held { method, reason, until, .. } => {
+                Some(Waiting::Guard { method: *method, reason: *reason, until: *until })
+            }
+            Stage::Unknown { ask_at: Some(until), .. } => Some(Waiting::Answer { until: *until }),
             Stage::PacketDue { not_before: Some(until), .. } => Some(Waiting::Packet { until: *until }),
             Stage::PacketDue { not_before: None, .. }
             | Stage::Fresh { .. }
             | Stage::Attempting { .. }
             | Stage::MethodFailed { .. }
-            | Stage::Unknown { .. }
+            | Stage::Skipped { .. }
+            | Stage::Unknown { ask_at: None, .. }
             | Stage::PacketStuck { .. }
             | Stage::PacketSent { .. }
             | Stage::NeedsCorrection { .. }
             | Stage::Succeeded { .. }
             | Stage::Completed { .. }
-            | Stage::Cancelled => None,
+            | Stage::Cancelled
+            | Stage::Expired { .. } => None,
         }
     }
 
@@ -168,7 +192,17 @@ impl Row {
             | Event::UserCompleted(_)
             | Event::CorrectionNeeded(_)
             | Event::Corrected(_)
-            | Event::Cancelled(_) => {}
+            | Event::Cancelled(_)
+            | Event::Held(_)
+            | Event::MethodSkipped(_)
+            | Event::MakerThrottled(_)
+            | Event::AttemptRepeated(_)
+            | Event::LookupScheduled(_)
+            | Event::FoundUnregistered(_)
+            | Event::LookupGivenUp(_)
+            | Event::DeadlineNear(_)
+            | Event::Expired(_)
+            | Event::LeftInDoubt(_) => {}
         }
     }
 }

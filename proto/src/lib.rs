@@ -54,11 +54,26 @@ mod tests {
     }
 
     #[test]
-    fn reflection_finds_both_services_and_what_they_import() {
+    fn reflection_finds_all_services_and_what_they_import() {
         let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("a descriptor set");
-        let services: Vec<_> = set.file.iter().flat_map(|file| &file.service).map(|service| service.name()).collect();
-        assert!(services.contains(&"Registrations") && services.contains(&"Audit"), "{services:?}");
+        let mut services: Vec<_> = set.file.iter().flat_map(|file| &file.service).map(|one| one.name()).collect();
+        services.sort_unstable();
+        assert_eq!(services, ["Audit", "Operations", "Registrations"]);
         assert!(set.file.iter().any(|file| file.name() == "google/rpc/status.proto"));
+    }
+
+    #[test]
+    fn a_maker_has_the_json_form_of_protobuf() {
+        let last_hour = v1::LastHour { attempts: 40, succeeded: 18, success_percent: Some(45.0), ..Default::default() };
+        let maker = v1::MakerStatus {
+            maker: "norrland".into(),
+            health: v1::Health::Degraded.into(),
+            last_hour: Some(last_hour),
+            ..Default::default()
+        };
+        let json = serde_json::to_string(&maker).expect("serializes");
+        let text = r#"{"maker":"norrland","health":"HEALTH_DEGRADED","lastHour":{"attempts":40,"succeeded":18,"successPercent":45.0}}"#;
+        assert_eq!(json, text);
     }
 
     #[test]

@@ -62,16 +62,14 @@ pub fn priority(number: i32) -> Result<Priority, Status> {
     }
 }
 
-/// A rung of the ladder; nothing when none is named.
-pub fn method(number: i32) -> Result<Option<Method>, Status> {
+/// The method that `field` names; nothing when it names none.
+pub fn method(field: &str, number: i32) -> Result<Option<Method>, Status> {
     match v1::Method::try_from(number) {
         Ok(v1::Method::Unspecified) => Ok(None),
         Ok(v1::Method::Api) => Ok(Some(Method::Api)),
         Ok(v1::Method::AutomationReliable) => Ok(Some(Method::AutomationReliable)),
         Ok(v1::Method::AssistedManual) => Ok(Some(Method::AssistedManual)),
-        Err(_) => {
-            Err(errors::invalid_field("from_method", "is unknown; use API, AUTOMATION_RELIABLE or ASSISTED_MANUAL"))
-        }
+        Err(_) => Err(errors::invalid_field(field, "is unknown; use API, AUTOMATION_RELIABLE or ASSISTED_MANUAL")),
     }
 }
 
@@ -114,6 +112,8 @@ pub fn corrected(correction: v1::Correction, before: Details) -> Result<Details,
             date: given.purchase.date.or(before.purchase.date),
             shop: given.purchase.shop.or(before.purchase.shop),
             price: given.purchase.price.or(before.purchase.price),
+            installed_on: given.purchase.installed_on.or(before.purchase.installed_on),
+            delivered_on: given.purchase.delivered_on.or(before.purchase.delivered_on),
         },
         owner: Owner {
             name: or(given.owner.name, before.owner.name),
@@ -147,9 +147,11 @@ fn details(
     Ok(Details {
         product: Product { brand: product.brand, model: product.model, serial: product.serial },
         purchase: Purchase {
-            date: date(&purchase.date)?,
+            date: date("purchase.date", &purchase.date)?,
             shop: optional(purchase.shop),
             price: optional(purchase.price),
+            installed_on: date("purchase.installation_date", &purchase.installation_date)?,
+            delivered_on: date("purchase.delivery_date", &purchase.delivery_date)?,
         },
         owner: Owner {
             name: owner.name,
@@ -167,13 +169,12 @@ fn details(
     })
 }
 
-fn date(text: &str) -> Result<Option<jiff::civil::Date>, Status> {
+fn date(field: &str, text: &str) -> Result<Option<jiff::civil::Date>, Status> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| {
-        errors::invalid_field("purchase.date", "is no date; write it as YYYY-MM-DD, for example 2026-11-02")
-    })
+    let problem = "is no date; write it as YYYY-MM-DD, for example 2026-11-02";
+    text.parse().map(Some).map_err(|_| errors::invalid_field(field, problem))
 }
 
 /// Problems on the wire.

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bus::AppendError;
+use connectors::Catalog;
 use events::{FieldProblem, Refusal};
 use handlers::JournalError;
 use handlers::desk::DeskError;
 use handlers::intake::IntakeError;
+use handlers::operations::OperationError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt, pb};
 
@@ -49,6 +51,30 @@ pub fn not_found(id: &str) -> Status {
     status(Code::NotFound, "REGISTRATION_NOT_FOUND", text)
 }
 
+/// How much a maker's id must look like what was written, to be what was meant.
+const ALIKE_MIN: f64 = 0.6;
+
+/// NOT_FOUND for a maker, with the one that may be meant.
+pub fn maker_not_found(catalog: &Catalog, maker: &str) -> Status {
+    let remedy = match meant(catalog, maker) {
+        Some(id) => format!("did you mean `{id}`?"),
+        None => "`regflow makers` shows those there are".to_owned(),
+    };
+    status(Code::NotFound, "MAKER_NOT_FOUND", format!("no maker `{maker}` is in the catalog; {remedy}"))
+}
+
+/// The id of the maker that somebody may have meant: by one of its brands, or by a similar id.
+fn meant<'c>(catalog: &'c Catalog, maker: &str) -> Option<&'c str> {
+    let by_brand = catalog.find_brand(maker);
+    if !by_brand.is_generic() {
+        return Some(by_brand.id());
+    }
+    let written = maker.to_lowercase();
+    let alike = |id: &str| strsim::normalized_damerau_levenshtein(&written, id);
+    let ids = catalog.iter().map(|connector| connector.id());
+    ids.filter(|id| alike(id) >= ALIKE_MIN).max_by(|one, other| alike(one).total_cmp(&alike(other)))
+}
+
 /// A status as a message, for the answers of a batch.
 pub fn as_message(status: &Status) -> pb::Status {
     use prost::Message;
@@ -82,6 +108,15 @@ pub fn of_desk(error: &DeskError) -> Status {
         DeskError::Private(private) => of_private(private),
         DeskError::Invalid(problems) => invalid(problems),
         DeskError::Changed { .. } => status(Code::Aborted, "ETAG_MISMATCH", format!("{error}; get it again")),
+    }
+}
+
+/// What was wrong with an operator's wish.
+pub fn of_operation(error: &OperationError, catalog: &Catalog) -> Status {
+    match error {
+        OperationError::UnknownMaker(maker) => maker_not_found(catalog, maker),
+        OperationError::Invalid(problems) => invalid(problems),
+        OperationError::Journal(journal) => of_journal(journal),
     }
 }
 

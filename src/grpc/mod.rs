@@ -3,16 +3,22 @@
 mod audit;
 mod convert;
 mod errors;
+mod explain;
+mod makers;
+mod operations;
+mod redrive;
 mod registrations;
 mod views;
 mod watch;
 mod wire;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use handlers::World;
+use handlers::{EngineHandle, World};
 use proto::v1::audit_server::AuditServer;
+use proto::v1::operations_server::OperationsServer;
 use proto::v1::registrations_server::RegistrationsServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch as latest;
@@ -21,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use self::audit::AuditService;
+use self::operations::OperationsService;
 use self::registrations::RegistrationsService;
 pub use self::views::Views;
 
@@ -36,6 +43,8 @@ pub struct GrpcOptions {
     pub listener: TcpListener,
     pub world: Arc<World>,
     pub views: Arc<Views>,
+    /// Knows what each registration waits for, and how the makers are doing.
+    pub engine: EngineHandle,
     /// Serving once this is true: views and engine have caught up.
     pub ready: latest::Receiver<bool>,
     pub submit_timeout: Duration,
@@ -45,14 +54,21 @@ pub struct GrpcOptions {
 /// Serves until `shutdown`, then lets requests in progress end.
 pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let audit = AuditService { log: options.world.log.clone(), views: options.views.clone() };
+    let operations = OperationsService {
+        world: options.world.clone(),
+        views: options.views.clone(),
+        engine: options.engine.clone(),
+    };
     let registrations = RegistrationsService {
         world: options.world,
         views: options.views,
+        engine: options.engine,
         submit_timeout: options.submit_timeout,
         shutdown: shutdown.clone(),
     };
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_not_serving::<RegistrationsServer<RegistrationsService>>().await;
+    reporter.set_not_serving::<OperationsServer<OperationsService>>().await;
     reporter.set_not_serving::<AuditServer<AuditService>>().await;
     let reporting = tokio::spawn(report_ready(reporter, options.ready));
     let reflection = |builder: tonic_reflection::server::Builder<'static>| {
@@ -67,6 +83,7 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)
         .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1alpha()?)
         .add_service(RegistrationsServer::new(registrations).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(OperationsServer::new(operations))
         .add_service(AuditServer::new(audit))
         .serve_with_incoming_shutdown(TcpListenerStream::new(options.listener), shutdown.cancelled())
         .await;
@@ -78,6 +95,7 @@ async fn report_ready(reporter: tonic_health::server::HealthReporter, mut ready:
     // ends only with the server when the sender is gone
     if ready.wait_for(|ready| *ready).await.is_ok() {
         reporter.set_serving::<RegistrationsServer<RegistrationsService>>().await;
+        reporter.set_serving::<OperationsServer<OperationsService>>().await;
         reporter.set_serving::<AuditServer<AuditService>>().await;
     }
 }

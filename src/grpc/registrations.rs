@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use events::{Registration, RegistrationId, Shard};
 use futures::StreamExt;
-use handlers::World;
 use handlers::desk::{self, DeskError, RetryWish};
 use handlers::intake::{self, Accepted, Submission};
+use handlers::{EngineHandle, World};
 use projections::{Filter, ListError};
 use proto::v1;
 use proto::v1::registrations_server::Registrations;
@@ -20,7 +20,7 @@ use tonic_types::pb;
 
 use super::views::Views;
 use super::watch::Watcher;
-use super::{convert, errors, wire};
+use super::{convert, errors, explain, wire};
 
 /// Most submissions of one batch.
 const BATCH_MAX: usize = 1_000;
@@ -36,6 +36,7 @@ const CLIENT: &str = "grpc";
 pub struct RegistrationsService {
     pub world: Arc<World>,
     pub views: Arc<Views>,
+    pub engine: EngineHandle,
     pub submit_timeout: Duration,
     /// Ends the streams of watchers, which would hold up a stop for ever.
     pub shutdown: CancellationToken,
@@ -99,15 +100,19 @@ impl RegistrationsService {
         Ok((shard, id))
     }
 
-    /// The registration after a wish was fulfilled, as the view shows it.
+    /// The registration after a wish was fulfilled.
     async fn after(&self, acted: Result<Registration, DeskError>) -> Result<Response<v1::Registration>, Status> {
         let registration = acted.map_err(|error| errors::of_desk(&error))?;
-        // the wish is fulfilled, so a view that is behind is no reason to answer with an error
+        Ok(Response::new(self.shown(&registration).await))
+    }
+
+    /// A registration of the log as the view shows it. A view that is behind is no reason to answer with an error.
+    async fn shown(&self, registration: &Registration) -> v1::Registration {
         let row = self.views.row(registration.id, registration.last.sequence).await.ok().flatten();
-        Ok(Response::new(match row {
+        match row {
             Some(row) => wire::row(&row, &self.world.catalog),
-            None => wire::registration(&registration, &self.world.catalog),
-        }))
+            None => wire::registration(registration, &self.world.catalog),
+        }
     }
 }
 
@@ -210,7 +215,9 @@ impl Registrations for RegistrationsService {
         let request = request.into_inner();
         let place = self.place(&request.id)?;
         let seen = convert::etag(&request.etag)?;
-        let from = convert::method(request.from_method)?;
+        let from = convert::method("from_method", request.from_method)?;
+        let reason = convert::optional(request.reason);
+        convert::check_text("reason", reason.as_deref())?;
         let correction = match request.correction {
             Some(correction) => {
                 let before = desk::details(&self.world, place).await.map_err(|error| errors::of_desk(&error))?;
@@ -218,8 +225,16 @@ impl Registrations for RegistrationsService {
             }
             None => None,
         };
-        let wish = RetryWish { from, correction };
+        let wish = RetryWish { from, reason, correction };
         self.after(desk::retry(&self.world, place, wish, seen, convert::client(CLIENT)).await).await
+    }
+
+    async fn explain(&self, request: Request<v1::ExplainRequest>) -> Result<Response<v1::Explanation>, Status> {
+        let place = self.place(&request.into_inner().id)?;
+        let explained = handlers::explain(&self.world, &self.engine, place).await;
+        let explanation = explained.map_err(|error| errors::of_journal(&error))?;
+        let registration = self.shown(&explanation.registration).await;
+        Ok(Response::new(explain::explanation(explanation, registration)))
     }
 }
 

@@ -254,10 +254,10 @@ fn report(aside: &SetAside) {
     tracing::warn!(path, why = %aside.why, "the status view was moved aside and is rebuilt");
 }
 
-/// The engine reports what cannot be read; the view only passes it over.
+/// The engine reports what cannot be read; the view only passes it over. What is stored of makers is no registration.
 fn readable(item: FollowItem) -> Option<Stored> {
     match item {
         FollowItem::Record(stored) => Some(stored),
-        FollowItem::Unreadable { .. } => None,
+        FollowItem::Maker(_) | FollowItem::Unreadable { .. } => None,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bus::{EventLog, FollowItem};
 use connectors::Catalog;
-use events::{Event, RegistrationId, Sequence, Stored};
+use events::{Event, RegistrationId, Sequence, Stored, StoredMaker};
 use projections::Update;
 use proto::v1;
 use tokio::sync::broadcast::Receiver;
@@ -104,7 +104,9 @@ impl Watcher {
             for item in page.items.into_iter().take_while(|item| item.sequence() <= upto) {
                 match item {
                     FollowItem::Record(stored) => self.send_stored(&stored).await?,
-                    FollowItem::Unreadable { sequence, .. } => self.after = sequence,
+                    FollowItem::Maker(StoredMaker { sequence, .. }) | FollowItem::Unreadable { sequence, .. } => {
+                        self.after = sequence;
+                    }
                 }
             }
         }

@@ -6,11 +6,14 @@ use projections::{Row, Waiting};
 use proto::v1::{self, RegistrationState as State};
 
 use super::audit::timestamp;
-use super::convert;
+use super::{convert, words};
 
 /// A registration as its own events tell it.
 pub fn registration(r: &Registration, catalog: &Catalog) -> v1::Registration {
-    let register_by = r.purchased_on.and_then(|day| catalog.get(&r.connector).and_then(|c| c.register_by(day)));
+    let connector = catalog.get(&r.connector).unwrap_or_else(|| catalog.generic());
+    let register_by = r.register_by.or_else(|| connector.register_by_purchase(r.purchased_on?));
+    let may_wait = !r.stage.status().is_settled();
+    let latest_safe = register_by.filter(|_| may_wait).map(|day| connector.deadline(day).latest_safe());
     v1::Registration {
         id: r.id.to_string(),
         reference: r.id.reference(),
@@ -30,6 +33,7 @@ pub fn registration(r: &Registration, catalog: &Catalog) -> v1::Registration {
         update_time: Some(timestamp(r.updated_at)),
         sequence: r.last.sequence,
         etag: format!("\"{}\"", r.last.sequence),
+        latest_safe_time: latest_safe.map(timestamp),
         ..Default::default()
     }
 }
@@ -41,7 +45,7 @@ pub fn row(row: &Row, catalog: &Catalog) -> v1::Registration {
         method: method(row.method).into(),
         confirmation: row.confirmation().map(str::to_owned),
         already_registered: row.already_registered,
-        waiting: row.waiting().map(waiting),
+        waiting: row.waiting().map(|what| waiting(what, row.registration.attempts)),
         manual_reason: row.manual_reason.map_or(v1::ManualReason::Unspecified, manual_reason).into(),
         corrections: convert::problems(row.corrections()),
         last_error_kind: error.map_or(v1::ErrorKind::Unspecified, |error| error_kind(error.kind)).into(),
@@ -52,15 +56,14 @@ pub fn row(row: &Row, catalog: &Catalog) -> v1::Registration {
     }
 }
 
-fn waiting(waiting: Waiting) -> v1::Waiting {
-    match waiting {
-        Waiting::Retry { method, after, until } => {
-            v1::Waiting { reason: format!("another try of {method} after {after}"), until: Some(timestamp(until)) }
-        }
-        Waiting::Packet { until } => {
-            v1::Waiting { reason: "another try to mail the packet".to_owned(), until: Some(timestamp(until)) }
-        }
-    }
+fn waiting(waiting: Waiting, attempt: u32) -> v1::Waiting {
+    let (reason, until) = match waiting {
+        Waiting::Retry { method, after, until } => (words::retry(method, after), Some(until)),
+        Waiting::Guard { method, reason, until } => (words::guard(method, reason), until),
+        Waiting::Answer { until } => (words::answer(attempt), Some(until)),
+        Waiting::Packet { until } => (words::PACKET_AGAIN.to_owned(), Some(until)),
+    };
+    v1::Waiting { reason, until: until.map(timestamp) }
 }
 
 fn packet(row: &Row) -> Option<v1::Packet> {
@@ -113,7 +116,8 @@ pub const fn status(state: State) -> Option<Status> {
     })
 }
 
-const fn method(method: Option<Method>) -> v1::Method {
+/// A method on the wire.
+pub const fn method(method: Option<Method>) -> v1::Method {
     match method {
         None => v1::Method::Unspecified,
         Some(Method::Api) => v1::Method::Api,
@@ -122,7 +126,8 @@ const fn method(method: Option<Method>) -> v1::Method {
     }
 }
 
-const fn priority(priority: Priority) -> v1::Priority {
+/// A class on the wire.
+pub const fn priority(priority: Priority) -> v1::Priority {
     match priority {
         Priority::High => v1::Priority::High,
         Priority::Normal => v1::Priority::Normal,
@@ -138,6 +143,7 @@ const fn manual_reason(reason: ManualReason) -> v1::ManualReason {
         ManualReason::FormChanged => v1::ManualReason::FormChanged,
         ManualReason::LoginRequired => v1::ManualReason::LoginRequired,
         ManualReason::MethodsExhausted => v1::ManualReason::MethodsExhausted,
+        ManualReason::DeadlineNear => v1::ManualReason::DeadlineNear,
     }
 }
 
@@ -153,5 +159,6 @@ const fn error_kind(kind: ErrorKind) -> v1::ErrorKind {
         ErrorKind::FormChanged => v1::ErrorKind::FormChanged,
         ErrorKind::LoginRequired => v1::ErrorKind::LoginRequired,
         ErrorKind::UnknownOutcome => v1::ErrorKind::UnknownOutcome,
+        ErrorKind::Internal => v1::ErrorKind::Internal,
     }
 }

@@ -7,7 +7,13 @@ use crate::support::{Service, Stage, product, regflow};
 
 /// Runs a command against the service: exit code, standard output, standard error.
 async fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
-    let output = regflow().args(args).env("REGFLOW_SERVER", &service.grpc).output().await.unwrap();
+    let mut command = regflow();
+    command.args(args).env("REGFLOW_SERVER", &service.grpc).env("REGFLOW_OPERATOR", "ada");
+    output(&mut command).await
+}
+
+async fn output(command: &mut tokio::process::Command) -> (i32, String, String) {
+    let output = command.output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
@@ -94,4 +100,113 @@ async fn exit_codes_are_the_documented_ones() {
     assert_eq!(run(&service, &["complete", &id]).await.0, 4);
     let nobody_there = regflow().args(["status", unknown, "--server", "http://127.0.0.1:9"]).output().await.unwrap();
     assert_eq!(nobody_there.status.code(), Some(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn makers_are_shown_paused_and_resumed_from_the_shell() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let (code, overview, _) = run(&service, &["makers"]).await;
+    assert_eq!(code, 0);
+    assert!(overview.starts_with("MAKER") && overview.contains("norrland"), "{overview}");
+    assert!(!overview.contains('\u{1b}'), "colours belong on a terminal: {overview}");
+
+    let paused = json(&service, &["pause", "norrland", "--reason", "their maintenance"]).await.remove(0);
+    let sequence: u64 = paused["sequence"].as_str().unwrap().parse().unwrap();
+    let id = service.submit(product("Norrland", "VK 200", "NS00000001")).await.id;
+    service.wait_for_state(&id, State::Waiting).await;
+    let makers = json(&service, &["makers"]).await;
+    let norrland = makers.iter().find(|maker| maker["maker"] == "norrland").unwrap();
+    assert_eq!(norrland["methods"][0]["pause"]["by"], "operator ada");
+    assert!(run(&service, &["makers", "norrland"]).await.1.contains("paused by operator ada: their maintenance"));
+
+    assert_eq!(json(&service, &["explain", &id]).await[0]["waitsFor"]["kind"], "WAIT_KIND_OPERATOR");
+    let (_, text, _) = run(&service, &["explain", &id]).await;
+    assert!(text.contains("waits for     an operator to resume the maker's API"), "{text}");
+    assert!(text.contains("paused by     operator ada") && text.contains("because       their maintenance"), "{text}");
+
+    let (code, text, _) = run(&service, &["resume", "norrland", "--reason", "they are back"]).await;
+    assert!(code == 0 && text.starts_with("norrland is resumed (sequence "), "{text}");
+    service.wait_for_state(&id, State::Success).await;
+    let held = json(&service, &["circuit", "open", "norrland", "--method", "api", "--reason", "their release"]).await;
+    assert!(held[0]["sequence"].as_str().unwrap().parse::<u64>().unwrap() > sequence);
+    let (code, text, _) =
+        run(&service, &["circuit", "release", "norrland", "--method", "api", "--reason", "done"]).await;
+    assert!(
+        code == 0 && text.starts_with("norrland: the circuit of the API is left to itself again (sequence "),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_from_the_shell_changes_nothing_until_it_is_told_yes() {
+    let stage = Stage::new().await;
+    stage.maker("norrland", &[("tries_max = 4", "tries_max = 1")], "");
+    stage.fault(sandbox::Maker::Norrland, Stage::answers(503, Some(1)));
+    let mut service = stage.start().await;
+    let id = service.submit(product("Norrland", "VK 200", "NS00000011")).await.id;
+    let by_hand = service.submit(product("Hartmann", "Kaffeemühle", "10007")).await.id;
+    service.wait_for_packet(&id).await;
+    service.wait_for_packet(&by_hand).await;
+    let redrive = ["redrive", "--from", "api", "--reason", "the API is back"];
+    let (code, text, _) = run(&service, &redrive).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(text.starts_with("2 match\n1 would be tried again\n") && text.contains(&id), "{text}");
+    assert!(text.contains("1 cannot be") && text.ends_with("the same with --yes does it\n"), "{text}");
+    assert_eq!(json(&service, &redrive).await[0]["ids"][0], id.as_str());
+    assert_eq!(service.get(&id).await.state(), State::ManualRequired);
+
+    let (code, text, stderr) = run(&service, &[&redrive[..], &["--yes"]].concat()).await;
+    assert_eq!(code, 4, "{text}");
+    assert!(text.starts_with("2 match\n1 tried again\n") && stderr.contains("1 of 2 could not be"), "{text}{stderr}");
+    service.wait_for_state(&id, State::Success).await;
+    let (code, text, _) = run(&service, &[&redrive[..], &["--yes", "--maker", "norrland"]].concat()).await;
+    assert_eq!((code, text.as_str()), (0, "no registration matches\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_mistakes_have_their_exit_codes_and_remedies() {
+    let stage = Stage::new().await;
+    let service = stage.start().await;
+    let (code, _, stderr) = run(&service, &["pause", "norland", "--reason", "x"]).await;
+    assert!(code == 3 && stderr.contains("did you mean `norrland`?"), "{stderr}");
+    let (code, _, stderr) = run(&service, &["pause", "norrland"]).await;
+    assert!(code == 2 && stderr.contains("--reason"), "{stderr}");
+    let (code, _, stderr) = run(&service, &["pause", "norrland", "--method", "assisted-manual", "--reason", "x"]).await;
+    assert!(code == 2 && stderr.contains("\n  method is ASSISTED_MANUAL"), "{stderr}");
+    let (code, _, stderr) = run(&service, &["redrive", "--state", "expired", "--reason", "x"]).await;
+    assert!(code == 2 && stderr.contains("\n  states names EXPIRED"), "{stderr}");
+    let mut nameless = regflow();
+    nameless.args(["pause", "norrland", "--reason", "x", "--server", &service.grpc]);
+    let (code, _, stderr) = output(nameless.env_remove("USER").env_remove("REGFLOW_OPERATOR")).await;
+    assert!(code == 2 && stderr.contains("--operator NAME or REGFLOW_OPERATOR"), "{stderr}");
+    let (code, ..) = run(&service, &["explain", "0192f0c4-7b9e-7cc2-b5f3-9d8f1a2b3c4d"]).await;
+    assert_eq!(code, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connector_files_are_checked_by_line_and_column_and_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/connectors/catalog/norrland.toml");
+    let broken = folder.path().join("broken.toml");
+    let text = std::fs::read_to_string(built_in).unwrap().replace("tries_max = 4", "tries = 4");
+    std::fs::write(&broken, text).unwrap();
+    let broken = broken.to_str().unwrap();
+
+    let (code, text, _) = output(regflow().args(["connectors", "check", built_in])).await;
+    assert_eq!((code, text), (0, format!("{built_in}: fine, Norrland Appliances\n")));
+    let (code, text, _) = output(regflow().args(["connectors", "check", built_in, broken])).await;
+    let mistake = text.lines().last().unwrap();
+    assert!(code == 2 && mistake.starts_with(&format!("{broken}:")) && mistake.contains("tries"), "{text}");
+    let (code, text, _) = output(regflow().args(["connectors", "check", broken, "--json"])).await;
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert!(code == 2 && found["mistakes"][0]["line"].as_u64().is_some_and(|line| line > 1), "{text}");
+    let (code, _, stderr) = output(regflow().args(["connectors", "check", "nowhere.toml"])).await;
+    assert!(code == 2 && stderr.contains("failed to read nowhere.toml"), "{stderr}");
+
+    let (code, text, _) = output(regflow().args(["connectors", "list"]).current_dir(folder.path())).await;
+    assert!(code == 0 && text.contains("Norrland Appliances  API, by hand"), "{text}");
+    let (_, text, _) = output(regflow().args(["connectors", "list", "--json"]).current_dir(folder.path())).await;
+    let all: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(all.iter().any(|one| one["id"] == "hartmann" && one["methods"][0] == "ASSISTED_MANUAL"), "{text}");
 }

@@ -3,11 +3,19 @@
 
 mod bad_input;
 mod cli;
+mod crashes;
 mod demo;
 mod flow_1_api_success;
 mod flow_2_web_form;
 mod flow_3_manual;
+mod flow_4_priorities;
+mod flow_5_circuit;
+mod flow_6_rate_limit;
+mod flow_8_health;
+mod nats;
 mod notifications;
+mod operate;
 mod operations;
 mod restart;
 mod support;
+mod takeover;

@@ -9,14 +9,19 @@ use tokio::net::TcpStream;
 
 use crate::support::{PATIENCE, Service, Stage, product};
 
-/// A subscriber of `notify.>` by the plain NATS protocol, as any client of any language would be one.
-struct Subscriber(BufReader<TcpStream>);
+/// A subscriber by the plain NATS protocol, as any client of any language would be one.
+pub struct Subscriber(BufReader<TcpStream>);
 
 impl Subscriber {
     async fn connect(service: &Service) -> Self {
+        Self::connect_to(service, "notify.>").await
+    }
+
+    pub async fn connect_to(service: &Service, subject: &str) -> Self {
         let address = service.nats_url.strip_prefix("nats://").unwrap();
         let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
-        stream.write_all(b"CONNECT {\"verbose\":false}\r\nSUB notify.> 1\r\nPING\r\n").await.unwrap();
+        let hello = format!("CONNECT {{\"verbose\":false}}\r\nSUB {subject} 1\r\nPING\r\n");
+        stream.write_all(hello.as_bytes()).await.unwrap();
         let mut subscriber = Self(stream);
         while subscriber.line().await != "PONG" {}
         subscriber
@@ -30,6 +35,11 @@ impl Subscriber {
 
     /// The next message: subject and body.
     async fn next(&mut self) -> (String, Value) {
+        let (subject, body) = self.next_bytes().await;
+        (subject, serde_json::from_slice(&body).unwrap())
+    }
+
+    async fn next_bytes(&mut self) -> (String, Vec<u8>) {
         loop {
             let line = self.line().await;
             let words: Vec<&str> = line.split(' ').collect();
@@ -44,8 +54,12 @@ impl Subscriber {
             };
             let mut bytes = vec![0; total + 2];
             self.0.read_exact(&mut bytes).await.unwrap();
-            return (words[1].to_owned(), serde_json::from_slice(&bytes[headers..total]).unwrap());
+            return (words[1].to_owned(), bytes[headers..total].to_vec());
         }
+    }
+
+    pub async fn next_bytes_in_time(&mut self) -> (String, Vec<u8>) {
+        tokio::time::timeout(PATIENCE, self.next_bytes()).await.expect("a message comes")
     }
 
     async fn next_in_time(&mut self) -> (String, Value) {

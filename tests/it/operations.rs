@@ -1,8 +1,5 @@
 //! What an operator relies on: a NATS server of their own, health, reflection, the benchmark's report.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
 use proto::v1::RegistrationState as State;
 use serde_json::Value;
 use tonic::transport::Endpoint;
@@ -14,60 +11,8 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::support::{PATIENCE, Stage, product, regflow};
-
-/// A nats-server that an operator runs.
-struct Nats {
-    child: Child,
-    url: String,
-    monitor_url: String,
-    _data: tempfile::TempDir,
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        // both fail only when it has ended already
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-impl Nats {
-    fn start(sync: &str) -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let conf = data.path().join("server.conf");
-        let text = format!(
-            "listen: 127.0.0.1:-1\nhttp: 127.0.0.1:-1\nports_file_dir: {0:?}\njetstream {{ store_dir: {0:?}, sync_interval: {sync} }}\n",
-            data.path()
-        );
-        std::fs::write(&conf, text).unwrap();
-        let child = Command::new(binary()).arg("-c").arg(&conf).stderr(Stdio::null()).spawn().unwrap();
-        let ports = ports(data.path());
-        let address = |kind: &str| ports[kind][0].as_str().unwrap().to_owned();
-        Self { child, url: address("nats"), monitor_url: address("monitoring"), _data: data }
-    }
-}
-
-/// The one that `make setup` unpacked, else the one on PATH.
-fn binary() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/nats-server");
-    if own.exists() { own } else { "nats-server".into() }
-}
-
-/// What the server says of its ports, once it says so.
-fn ports(folder: &Path) -> Value {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    loop {
-        let file =
-            std::fs::read_dir(folder).unwrap().flatten().find(|f| f.path().extension().is_some_and(|e| e == "ports"));
-        let text = file.and_then(|file| std::fs::read_to_string(file.path()).ok()).unwrap_or_default();
-        if let Ok(ports) = serde_json::from_str(&text) {
-            return ports;
-        }
-        assert!(std::time::Instant::now() < deadline, "nats-server did not start");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-}
+use crate::nats::Nats;
+use crate::support::{Stage, product, regflow};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_given_server_is_used_when_its_writes_are_safe_and_refused_when_nobody_can_tell() {

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use proto::v1;
 use proto::v1::audit_client::AuditClient;
 use proto::v1::registrations_client::RegistrationsClient;
@@ -24,6 +27,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Stage {
     pub sandbox: sandbox::Sandbox,
     pub data: tempfile::TempDir,
+    /// Makers whose files differ from the built-in ones.
+    catalog: tempfile::TempDir,
     end: CancellationToken,
 }
 
@@ -37,10 +42,22 @@ impl Stage {
     pub async fn new() -> Self {
         let end = CancellationToken::new();
         let sandbox = sandbox::start(sandbox::Options::default(), end.clone()).await.unwrap();
-        Self { sandbox, data: tempfile::tempdir().unwrap(), end }
+        let folder = || tempfile::tempdir().unwrap();
+        Self { sandbox, data: folder(), catalog: folder(), end }
     }
 
-    /// The `serve` command on this stage, quick retries, not started yet.
+    /// A maker as in the catalog, but for these changes of its file's text and `more` at its end.
+    pub fn maker(&self, name: &str, changes: &[(&str, &str)], more: &str) {
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("connectors/catalog/{name}.toml"));
+        let mut text = std::fs::read_to_string(built_in).unwrap();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{name}.toml does not say `{from}`");
+            text = text.replace(from, to);
+        }
+        std::fs::write(self.catalog.path().join(format!("{name}.toml")), format!("{text}\n{more}\n")).unwrap();
+    }
+
+    /// The `serve` command on this stage, not started yet.
     pub fn command(&self) -> Command {
         let mut command = regflow();
         command
@@ -49,6 +66,9 @@ impl Stage {
             .env("REGFLOW__SERVER__GRPC", "127.0.0.1:0")
             .env("REGFLOW__SERVER__DATA", self.data.path())
             .env("REGFLOW__CATALOG__SANDBOX", self.sandbox.url("/"))
+            .env("REGFLOW__CATALOG__FOLDER", self.catalog.path())
+            .env("REGFLOW__ENGINE__LOOKUP_FIRST_MS", "500")
+            .env("REGFLOW__ENGINE__LOOKUP_AGAIN_MS", "1500")
             .env("REGFLOW__SMTP__HOST", self.sandbox.smtp_addr.ip().to_string())
             .env("REGFLOW__SMTP__PORT", self.sandbox.smtp_addr.port().to_string())
             .env("REGFLOW__LOG__LEVEL", "warn");
@@ -60,16 +80,26 @@ impl Stage {
     }
 
     pub async fn start_with(&self, mut command: Command) -> Service {
-        let _ = std::fs::remove_file(self.data.path().join("service.json"));
+        self.start_at(self.data.path(), &mut command).await
+    }
+
+    /// As `start_with`, for a command with a data folder of its own.
+    pub async fn start_at(&self, data: &Path, command: &mut Command) -> Service {
+        self.try_start_at(data, command).await.unwrap_or_else(|ended| panic!("{ended}"))
+    }
+
+    /// As `start_at`, for a service that may end at its start.
+    pub async fn try_start_at(&self, data: &Path, command: &mut Command) -> Result<Service, String> {
+        let _ = std::fs::remove_file(data.join("service.json"));
         let mut child = command.kill_on_drop(true).spawn().unwrap();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Ok(text) = std::fs::read_to_string(self.data.path().join("service.json")) {
+            if let Ok(text) = std::fs::read_to_string(data.join("service.json")) {
                 let file: Value = serde_json::from_str(&text).unwrap();
-                return Service::connect(child, &file).await;
+                return Service::connect(child, &file).await.map_err(|error| format!("it is gone again: {error}"));
             }
             if let Some(status) = child.try_wait().unwrap() {
-                panic!("the service ended at its start: {status}");
+                return Err(format!("the service ended at its start: {status}"));
             }
             assert!(Instant::now() < deadline, "the service did not come up");
             tokio::time::sleep(POLL).await;
@@ -89,6 +119,14 @@ impl Stage {
     /// An error status for the next `times` requests, or until cleared.
     pub fn answers(status: u16, times: Option<u32>) -> Fault {
         Fault { times, ..Fault::lasting(Mode::Status { status, retry_after_s: None }) }
+    }
+
+    /// When the maker's API received something, oldest first, in seconds after the first.
+    pub fn arrivals(&self, maker: Maker) -> Vec<f64> {
+        let filter = Filter { maker: Some(maker.slug().to_owned()), ..Filter::default() };
+        let mut at: Vec<_> = self.sandbox.ledger().entries(&filter, 10_000).iter().map(|entry| entry.at).collect();
+        at.sort();
+        at.iter().map(|moment| moment.duration_since(at[0]).as_secs_f64()).collect()
     }
 
     /// What makers accepted of this serial.
@@ -115,12 +153,12 @@ pub struct Service {
 }
 
 impl Service {
-    async fn connect(child: Child, file: &Value) -> Self {
+    async fn connect(child: Child, file: &Value) -> Result<Self, tonic::transport::Error> {
         let grpc = file["grpc"].as_str().unwrap().to_owned();
-        let client = RegistrationsClient::connect(grpc.clone()).await.unwrap();
+        let client = RegistrationsClient::connect(grpc.clone()).await?;
         let nats_pid = file["nats_pid"].as_u64().map(|pid| u32::try_from(pid).unwrap());
         let nats_url = file["nats_url"].as_str().unwrap().to_owned();
-        Self { child, grpc, nats_pid, nats_url, client }
+        Ok(Self { child, grpc, nats_pid, nats_url, client })
     }
 
     pub async fn submit(&mut self, request: v1::SubmitRequest) -> v1::Registration {
@@ -151,6 +189,11 @@ impl Service {
 
     pub async fn wait_for_state(&mut self, id: &str, state: v1::RegistrationState) -> v1::Registration {
         self.wait_for(id, |r| r.state() == state).await
+    }
+
+    /// A channel for other services.
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap()
     }
 
     /// Waits until the packet is out, too.
@@ -193,9 +236,17 @@ impl Service {
 }
 
 /// Sends a signal to a process that the test started.
-fn signal(pid: u32, name: &str) {
+pub fn signal(pid: u32, name: &str) {
     let sent = std::process::Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(sent.success(), "kill -{name} {pid}");
+}
+
+/// When every product of these tests was bought: no maker's last day is near.
+pub const BOUGHT_DAYS_AGO: i64 = 10;
+
+/// A day in the past, UTC.
+pub fn days_ago(days: i64) -> Date {
+    Timestamp::now().to_zoned(TimeZone::UTC).date().checked_sub(days.days()).unwrap()
 }
 
 /// A product of `brand` with an owner; the rest as the maker wants it.
@@ -203,9 +254,10 @@ pub fn product(brand: &str, model: &str, serial: &str) -> v1::SubmitRequest {
     v1::SubmitRequest {
         product: Some(v1::Product { brand: brand.into(), model: model.into(), serial: serial.into() }),
         purchase: Some(v1::Purchase {
-            date: "2026-11-02".into(),
+            date: days_ago(BOUGHT_DAYS_AGO).to_string(),
             shop: "Küchenstudio Öl & Co".into(),
             price: "1.249,00 EUR".into(),
+            ..Default::default()
         }),
         owner: Some(v1::Owner {
             name: "Zoë Canary-Müller".into(),

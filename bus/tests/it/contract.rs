@@ -10,7 +10,7 @@ use futures::future::join_all;
 use regflow_bus::testing::TestServer;
 use regflow_bus::{AppendError, Bus, EventLog, FollowError, FollowItem, LoadError, MemoryLog};
 
-use crate::records::{SHARD, new_id, read, record, record_saying, sequences};
+use crate::records::{SHARD, maker_record, new_id, read, record, record_saying, sequences};
 
 /// A log under test.
 trait Kit {
@@ -71,6 +71,7 @@ contract! {
     one_lost_race_does_not_fail_the_innocent_members_of_a_batch
     a_history_is_read_back_oldest_first_with_its_links
     a_registration_that_nobody_knows_has_no_history
+    a_makers_records_are_guarded_and_followed_beside_those_of_registrations
     a_record_that_its_successor_was_not_chained_to_breaks_the_chain
     an_unreadable_record_stops_the_history_of_its_registration
     following_begins_at_a_sequence_and_goes_on_live
@@ -145,6 +146,22 @@ async fn a_history_is_read_back_oldest_first_with_its_links<K: Kit>() {
     assert_eq!(stored.iter().map(|stored| stored.link()).collect::<Vec<_>>(), links);
     assert!(stored.iter().all(|stored| stored.shard == SHARD && stored.registration == id));
     assert_eq!(stored.into_iter().map(|stored| stored.record).collect::<Vec<_>>(), records);
+}
+
+async fn a_makers_records_are_guarded_and_followed_beside_those_of_registrations<K: Kit>() {
+    let kit = K::new().await;
+    let log = kit.log();
+    assert_eq!(log.last_of_maker(SHARD, "norrland").await.unwrap(), None);
+    let first = log.append_maker(SHARD, "norrland", &maker_record(None)).await.unwrap();
+    log.append(SHARD, new_id(), &record(None)).await.unwrap();
+    let late = log.append_maker(SHARD, "norrland", &maker_record(None)).await;
+    assert!(matches!(late, Err(AppendError::Conflict { .. })), "{late:?}");
+    let second = log.append_maker(SHARD, "norrland", &maker_record(Some(first))).await.unwrap();
+    let last = log.last_of_maker(SHARD, "norrland").await.unwrap().unwrap();
+    assert_eq!((last.link(), last.connector.as_str()), (second, "norrland"));
+    let page = read(&mut *log.follow(0).await.unwrap(), 3).await;
+    let kinds: Vec<_> = page.iter().map(|item| matches!(item, FollowItem::Maker(_))).collect();
+    assert_eq!(kinds, [true, false, true]);
 }
 
 async fn a_registration_that_nobody_knows_has_no_history<K: Kit>() {

@@ -3,6 +3,7 @@
 
 mod contract;
 mod embedded;
+mod leases;
 mod outage;
 mod records;
 mod streams;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use events::event::Cancelled;
+use events::maker_event::CircuitClosed;
 use events::record::Link;
-use events::{Actor, Record, RecordId, RegistrationId, Shard, Timestamp};
+use events::{Actor, MakerEvent, Method, Record, RecordId, RegistrationId, Shard, Timestamp};
 use regflow_bus::{Follow, FollowItem};
 use uuid::Uuid;
 
@@ -32,6 +33,13 @@ pub fn record_saying(text: &str, previous: Option<Link>) -> Record {
 
 pub fn record(previous: Option<Link>) -> Record {
     record_saying("because", previous)
+}
+
+/// A record of a maker, chained to `previous`.
+pub fn maker_record(previous: Option<Link>) -> Record<MakerEvent> {
+    let id = RecordId(Uuid::now_v7());
+    let events = vec![CircuitClosed { method: Method::Api }.into()];
+    Record { id, at: Timestamp(1), actor: Actor::System, cause: None, trace: None, previous, events }
 }
 
 /// Reads until `count` items have come.

@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let recipe: Recipe = toml::from_str(&std::fs::read_to_string(arguments.next().ok_or(usage)?)?)?;
     let folder = PathBuf::from(arguments.next().ok_or(usage)?);
     let browsers = Browsers::start(BrowserOptions::new(discover()?, folder))?;
-    let report = browsers.run(&recipe, Vec::new()).await;
+    let report = browsers.run(&recipe, Vec::new(), std::sync::Arc::new(|| true)).await;
     println!("{:?} at step {} after {:?}", report.outcome, report.step, report.latency);
     std::io::read_to_string(std::io::stdin())?;
     browsers.shutdown().await;

@@ -5,28 +5,32 @@ use std::collections::BTreeSet;
 use events::{ErrorKind, FieldProblem, Outcome};
 use thirtyfour::WebElement;
 use tokio::time::Instant;
-use url::Url;
 use uuid::Uuid;
 
 use crate::judge::{Judge, Verdict, bad_page, describe};
+use crate::look::open;
 use crate::names::Names;
 use crate::page::{FillStatus, Page, ToFill, Watch};
 use crate::scrub::Scrubber;
 use crate::trouble::{Stop, is_between_pages, never_clicked};
 use crate::uploads::Uploads;
-use crate::watch::{ELEMENTS_MAX, POLL, Waiting, captcha};
+use crate::watch::{POLL, Waiting, captcha};
 use crate::{BrowserOptions, Field, FieldKind, Recipe, Step};
 
 /// How often a button may be found covered before the form counts as changed; a covered button was not clicked.
 const COVERED_MAX: u32 = 2;
 
+/// Asked right before the click that sends a form: whoever began the attempt may no longer be the one to make it.
+pub type MaySend = std::sync::Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// How far an attempt has come; survives its being cut off.
-#[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// The step that was reached.
     pub(crate) step: usize,
     /// Whether the last step's button was clicked, or may have been.
     pub(crate) clicked_submit: bool,
+    /// Whether it may be clicked.
+    pub(crate) may_send: MaySend,
 }
 
 /// What an attempt works with.
@@ -61,15 +65,7 @@ impl Attempt<'_> {
     }
 
     async fn open(&mut self) -> Result<(), Stop> {
-        let url = Url::parse(&self.recipe.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let url = url.ok_or_else(|| Stop::failed(ErrorKind::FormChanged, "the recipe's url is no web address"))?;
-        // before the page can set anything
-        self.origins.extend(crate::captcha::origin_of(url.as_str()));
-        self.page.0.goto(url.as_str()).await?;
-        let look = self.page.look(&Watch::new(self.recipe, None, "")).await?;
-        if look.elements > ELEMENTS_MAX {
-            return Err(Stop::failed(ErrorKind::FormChanged, "the page is far larger than any form"));
-        }
+        let look = open(self.page, self.recipe, self.origins).await?;
         // first: such pages often come with a status of 403 or 503
         self.refuse_captcha().await?;
         match bad_page(&look) {
@@ -189,6 +185,9 @@ impl Attempt<'_> {
             self.page.dismiss(&self.recipe.dismiss).await?;
             self.refuse_captcha().await?;
             let button = self.armed_button(step, mark, is_last).await?;
+            if !(self.progress.may_send)() {
+                return Err(Stop::failed(ErrorKind::Internal, "another process took over before the form was sent"));
+            }
             // set first: from here on we may be cut off at any point
             self.progress.clicked_submit = is_last;
             match button.click().await {

@@ -9,9 +9,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
-use crate::attempt::{Attempt, Progress};
+use crate::attempt::{Attempt, MaySend, Progress};
 use crate::discover::must_exist;
 use crate::driver::{DRIVER_FOLDER, empty};
+use crate::look;
 use crate::names::Names;
 use crate::page::Page;
 use crate::pool::{Lease, Pool};
@@ -19,7 +20,7 @@ use crate::scrub::Scrubber;
 use crate::session::Session;
 use crate::trouble::Stop;
 use crate::uploads::{UPLOADS_FOLDER, Uploads};
-use crate::{BrowserError, BrowserOptions, FormFile, FormReport, Recipe};
+use crate::{BrowserError, BrowserOptions, FormFile, FormLook, FormReport, FormShape, LookError, Recipe};
 
 const SCREENSHOT_TIMEOUT: Duration = Duration::from_secs(5);
 const SCREENSHOT_BYTES_MAX: usize = 4 << 20;
@@ -45,9 +46,9 @@ impl Browsers {
     }
 
     /// Tries the form of a rendered recipe, once, within the total timeout. Never clicks the last button twice.
-    pub async fn run(&self, recipe: &Recipe, files: Vec<FormFile>) -> FormReport {
+    pub async fn run(&self, recipe: &Recipe, files: Vec<FormFile>, may_send: MaySend) -> FormReport {
         let started = Instant::now();
-        let mut progress = Progress::default();
+        let mut progress = Progress { step: 0, clicked_submit: false, may_send };
         // thirtyfour logs at debug level whatever is filled in; nobody listens
         let attempt = Box::pin(self.attempt(recipe, files, &mut progress)).with_subscriber(Dispatch::none());
         let (ended, screenshot) = attempt.await;
@@ -61,8 +62,15 @@ impl Browsers {
         if let Some(error) = &trouble {
             tracing::warn!(%error, step = progress.step, "a form was not tried to its end because our browser failed");
         }
-        let Progress { step, clicked_submit } = progress;
+        let Progress { step, clicked_submit, .. } = progress;
         FormReport { outcome, screenshot, clicked_submit, step, latency: started.elapsed(), trouble }
+    }
+
+    /// Reads the shape of the form on the first page of a rendered recipe, within the same bounds as a try of it. Fills in
+    /// nothing, clicks nothing, sends nothing.
+    pub async fn look(&self, recipe: &Recipe) -> FormLook {
+        let (ended, latency) = Box::pin(self.look_once(recipe)).with_subscriber(Dispatch::none()).await;
+        FormLook { shape: ended.map_err(LookError::from), latency }
     }
 
     /// Waits for forms under way, then ends all browsers and the driver.
@@ -82,10 +90,9 @@ impl Browsers {
             Ok(uploads) => uploads,
             Err(error) => return (Err(error.into()), None),
         };
-        let mut lease = match timeout_at(deadline, self.pool.take()).await {
-            Ok(Ok(lease)) => lease,
-            Ok(Err(error)) => return (Err(error.into()), None),
-            Err(_) => return (Err(BrowserError::Busy.into()), None),
+        let mut lease = match self.lease(deadline).await {
+            Ok(lease) => lease,
+            Err(error) => return (Err(error.into()), None),
         };
         let tried = try_form(&mut lease.session, recipe, options, &uploads, progress);
         match timeout_at(deadline, Box::pin(tried)).await {
@@ -97,18 +104,49 @@ impl Browsers {
         }
     }
 
-    /// Takes the picture and gives the session back, or away when something about it was odd.
+    /// Takes the picture and gives the session back.
     async fn end(&self, lease: Lease, ended: Result<Outcome, Stop>) -> (Result<Outcome, Stop>, Option<Vec<u8>>) {
         let screenshot = screenshot(&lease.session).await;
-        match &ended {
+        self.give_back(lease, &ended);
+        (ended, screenshot)
+    }
+
+    async fn lease(&self, deadline: Instant) -> Result<Lease, BrowserError> {
+        timeout_at(deadline, self.pool.take()).await.unwrap_or(Err(BrowserError::Busy))
+    }
+
+    /// Gives the session back, or away when something about it was odd.
+    fn give_back<T>(&self, lease: Lease, ended: &Result<T, Stop>) {
+        match ended {
             Ok(_) | Err(Stop::Failed(_)) => {
                 let pool = Arc::clone(&self.pool);
-                // in the background: the report need not wait for the cleaning
+                // in the background: nobody need wait for the cleaning
                 tokio::spawn(async move { pool.put_back(lease).await });
             }
             Err(Stop::Driver(_) | Stop::Browser(_)) => self.pool.discard(lease),
         }
-        (ended, screenshot)
+    }
+
+    async fn look_once(&self, recipe: &Recipe) -> (Result<FormShape, Stop>, Duration) {
+        let options = &self.pool.options;
+        let deadline = Instant::now() + options.total_timeout;
+        let mut lease = match self.lease(deadline).await {
+            Ok(lease) => lease,
+            Err(error) => return (Err(error.into()), Duration::ZERO),
+        };
+        let started = Instant::now();
+        let ended = timeout_at(deadline, Box::pin(look::read(&mut lease.session, recipe, options))).await;
+        let latency = started.elapsed();
+        match ended {
+            Ok(ended) => {
+                self.give_back(lease, &ended);
+                (ended, latency)
+            }
+            Err(_) => {
+                self.pool.discard(lease);
+                (Err(Stop::failed(ErrorKind::Timeout, "the form did not show in time")), latency)
+            }
+        }
     }
 }
 

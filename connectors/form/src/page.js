@@ -159,5 +159,56 @@ const dismiss = (selectors) => {
   for (const selector of selectors) all(selector).filter(visible).forEach((el) => el.click());
 };
 
-const works = { fill, look, arm, dismiss, locate: first };
+const FIELDS_MAX = 100, NAME_MAX = 100;
+const NO_FIELDS = ['hidden', 'submit', 'button', 'reset', 'image'];
+// A styled upload or box is hidden, but its label is not.
+const isField = (el) => !NO_FIELDS.includes(el.type) && !el.closest('[aria-hidden=true]')
+  && (visible(el) || [...(el.labels ?? [])].some(visible));
+
+// The words of an element without those of the fields in it.
+const words = (el) => {
+  const copy = el.cloneNode(true);
+  all('input,select,textarea,button,script,style', copy).forEach((inner) => inner.remove());
+  return plain(copy.textContent);
+};
+const labelOf = (el) => {
+  const ids = (el.getAttribute('aria-labelledby') ?? '').split(/\s+/);
+  const referred = ids.map((id) => id && document.getElementById(id)).filter(Boolean);
+  // of one button among several: what they have in common
+  const label = el.type === 'radio' ? el.closest('fieldset')?.querySelector('legend') : el.labels?.[0];
+  return referred.map(words).join(' ') || plain(el.getAttribute('aria-label')) || (label ? words(label) : '');
+};
+const fieldOf = (el) => ({
+  name: plain(el.getAttribute('name')).slice(0, NAME_MAX), id: plain(el.id).slice(0, NAME_MAX),
+  kind: el.type === 'select-one' ? 'select' : el.type, label: labelOf(el).slice(0, NAME_MAX),
+  required: el.required || el.getAttribute('aria-required') === 'true',
+});
+
+// Where a form is sent: the path, with the host before it when that is another one. Attributes and not properties: a
+// field named `action` would hide them.
+const target = (form, button) => {
+  const own = button && button.form === form ? button.getAttribute('formaction') : null;
+  try {
+    const url = new URL(own || form?.getAttribute('action') || location.href, document.baseURI);
+    const path = url.pathname.split(';')[0].slice(0, TEXT_MAX);
+    return url.host === location.host ? path : `//${url.host}${path}`;
+  } catch { return ''; }
+};
+
+// The form that holds most of what is known of it; its fields as they are, nothing is touched.
+const shape = ({ fields, submit }) => {
+  const known = fields.map(first).filter(Boolean);
+  const button = first(submit);
+  const forms = new Map();
+  for (const el of all('input,select,textarea').filter(isField)) forms.set(el.form, [...(forms.get(el.form) ?? []), el]);
+  const weight = ([form, own]) => 1e6 * own.filter((el) => known.includes(el)).length
+    + 1e4 * (button && button.form === form ? 1 : 0) + own.length;
+  const [form, own] = [...forms].sort((a, b) => weight(b) - weight(a))[0] ?? [button?.form ?? null, []];
+  return {
+    action: target(form, button), fields: own.slice(0, FIELDS_MAX).map(fieldOf),
+    whole: known.length === fields.length,
+  };
+};
+
+const works = { fill, look, arm, dismiss, locate: first, shape };
 return works[work](given) ?? null;

@@ -155,6 +155,42 @@ pub(crate) struct Look {
     pub(crate) elements: usize,
 }
 
+/// What to look for to know the form of a page among others.
+#[derive(Debug, Serialize)]
+pub(crate) struct Known<'a> {
+    /// The selectors of each field that must be there.
+    fields: Vec<&'a [String]>,
+    submit: &'a [String],
+}
+
+impl<'a> Known<'a> {
+    /// What `recipe` knows of its first page.
+    pub(crate) fn first_page(recipe: &'a Recipe) -> Self {
+        let Some(step) = recipe.steps.first() else { return Self { fields: Vec::new(), submit: &[] } };
+        let fields = step.fields.iter().filter(|field| !field.optional).map(|field| field.selectors.as_slice());
+        Self { fields: fields.collect(), submit: &step.submit }
+    }
+}
+
+/// A form as the page has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct RawForm {
+    pub(crate) action: String,
+    pub(crate) fields: Vec<RawField>,
+    /// Whether everything that is known of it is there.
+    pub(crate) whole: bool,
+}
+
+/// A field as the page has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct RawField {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) label: String,
+    pub(crate) required: bool,
+}
+
 /// The state of a page right before its button is clicked.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Armed {
@@ -185,6 +221,11 @@ impl Page<'_> {
     /// What the page shows of all that is watched for.
     pub(crate) async fn look(&self, watch: &Watch<'_>) -> WebDriverResult<Look> {
         self.ask("look", watch).await
+    }
+
+    /// The form that `known` is about, or what comes nearest. Touches nothing.
+    pub(crate) async fn shape(&self, known: &Known<'_>) -> WebDriverResult<RawForm> {
+        self.ask("shape", known).await
     }
 
     /// Marks the document and says what stands against a click.

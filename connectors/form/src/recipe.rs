@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+use crate::FormShape;
+
 /// One form. Its strings may hold templates until [`Recipe::render`] has filled them in.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +40,9 @@ pub struct Recipe {
     /// The maker's names of fields and ours, where a field of a step does not say it.
     #[serde(default)]
     pub field_names: BTreeMap<String, String>,
+    /// How the form on the first page looked when the recipe was written; health checks compare it.
+    #[serde(default)]
+    pub baseline: Option<FormShape>,
 }
 
 /// One page of a form.
@@ -174,6 +179,7 @@ impl Recipe {
             login_signs: each(&self.login_signs, fill)?,
             captcha_signs: each(&self.captcha_signs, fill)?,
             field_names: self.field_names.clone(),
+            baseline: self.baseline.clone(),
         })
     }
 }

@@ -89,6 +89,7 @@ mod tests {
             login_signs: Vec::new(),
             captcha_signs: Vec::new(),
             field_names: std::collections::BTreeMap::new(),
+            baseline: None,
         })
     }
 

@@ -40,7 +40,7 @@ impl Stop {
             // judged with the click in mind already
             Self::Failed(failure) => return (failure, None),
             Self::Driver(error) => explain(&error),
-            Self::Browser(error) => (Failure::new(ErrorKind::Network, "our browser could not be used"), Some(error)),
+            Self::Browser(error) => (Failure::new(ErrorKind::Internal, "our browser could not be used"), Some(error)),
         };
         if clicked_submit {
             let detail = format!("after the last click: {}", failure.detail);
@@ -93,7 +93,7 @@ fn explain(error: &WebDriverError) -> (Failure, Option<BrowserError>) {
     } else {
         "the driver refused a command"
     };
-    (Failure::new(ErrorKind::Network, format!("our browser failed: {reason}")), Some(BrowserError::Broken { reason }))
+    (Failure::new(ErrorKind::Internal, format!("our browser failed: {reason}")), Some(BrowserError::Broken { reason }))
 }
 
 fn message(error: &WebDriverError) -> String {

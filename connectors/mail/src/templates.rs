@@ -1,4 +1,4 @@
-//! The letters' words: three letters, each as text and as HTML, from templates that escape every value.
+//! The letters' words: one to owners and one to operators, each as text and as HTML, from templates that escape every value.
 
 use jiff::civil::Date;
 use minijinja::syntax::SyntaxConfig;
@@ -12,9 +12,11 @@ const RENDER_FUEL: u64 = 200_000;
 /// Longest product name in a subject, in characters.
 const SUBJECT_PRODUCT_CHARS_MAX: usize = 80;
 
-const SOURCES: [(&str, &str); 4] = [
+const SOURCES: [(&str, &str); 6] = [
     ("macros.html.j2", include_str!("../templates/macros.html.j2")),
     ("base.html.j2", include_str!("../templates/base.html.j2")),
+    ("alert.html.j2", include_str!("../templates/alert.html.j2")),
+    ("alert.txt.j2", include_str!("../templates/alert.txt.j2")),
     ("packet.html.j2", include_str!("../templates/packet.html.j2")),
     ("packet.txt.j2", include_str!("../templates/packet.txt.j2")),
 ];
@@ -53,6 +55,32 @@ pub struct PacketLetter {
     pub done_link: Option<String>,
     /// How else to say that it is done.
     pub done_hint: String,
+}
+
+/// Operators are told how a maker is doing.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertLetter {
+    /// The maker's name.
+    pub maker: String,
+    /// Its connector, as commands name it.
+    pub connector: String,
+    /// The news in a few words, lower case.
+    pub headline: String,
+    /// What happened, the worst first; at least one.
+    pub lines: Vec<AlertLine>,
+    /// Stands in the letter's head.
+    pub reference: String,
+}
+
+/// One thing that happened to a maker.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertLine {
+    /// What kind of thing, for example `Alert, critical`.
+    pub label: String,
+    /// One sentence.
+    pub text: String,
+    /// False when it is good news.
+    pub bad: bool,
 }
 
 /// Why a letter could not be written; without the data, which the template engine's own errors quote.
@@ -105,6 +133,12 @@ impl Templates {
         check_link("done_link", letter.done_link.as_deref())?;
         let subject = subject(&letter.product, "one step is left for you", &letter.reference);
         self.render(subject, "packet.txt.j2", "packet.html.j2", letter)
+    }
+
+    /// The letter to operators about a maker.
+    pub fn render_alert(&self, letter: &AlertLetter) -> Result<Rendered, TemplateError> {
+        let subject = subject(&letter.maker, &letter.headline, &letter.reference);
+        self.render(subject, "alert.txt.j2", "alert.html.j2", letter)
     }
 
     fn render<L: Serialize>(
@@ -207,6 +241,23 @@ mod tests {
         let subject = Templates::new().unwrap().render_packet(&letter).unwrap().subject;
         assert!(subject.chars().count() < 150 && !subject.contains(char::is_control));
         assert!(!subject.contains("Müller"));
+    }
+
+    #[test]
+    fn operators_read_what_happened_to_which_maker() {
+        let line = |text: &str, bad| AlertLine { label: "Alert, critical".to_owned(), text: text.to_owned(), bad };
+        let letter = AlertLetter {
+            maker: "Brightwell <Audio>".to_owned(),
+            connector: "brightwell".to_owned(),
+            headline: "an incident began".to_owned(),
+            lines: vec![line("the circuit of API is open", true), line("and it is over", false)],
+            reference: "alert 42".to_owned(),
+        };
+        let rendered = Templates::new().unwrap().render_alert(&letter).unwrap();
+        assert_eq!(rendered.subject, "Brightwell <Audio>: an incident began (alert 42)");
+        assert!(rendered.text.contains("Alert, critical: the circuit of API is open\n"), "{}", rendered.text);
+        assert!(rendered.html.contains("Brightwell &lt;Audio&gt;") && !rendered.html.contains("<Audio>"));
+        assert!(!rendered.html.contains("Hello") && rendered.html.contains("alerts.to"));
     }
 
     #[test]

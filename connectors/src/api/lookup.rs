@@ -4,7 +4,6 @@ use events::{ErrorKind, Failure};
 use minijinja::value::Value;
 use url::Url;
 
-use super::account::Account;
 use super::call::{Read, read_body};
 use super::{ApiClient, ApiRequest, failure, unusable};
 use crate::answer::Answer;
@@ -36,13 +35,7 @@ impl ApiClient {
         let parts = connector.api().and_then(|api| Some((api, api.lookup.as_ref()?)));
         let Some((api, lookup)) = parts else { return Err(unusable("the maker cannot be asked by API")) };
         let url = address(connector, &api.base_url, lookup, request)?;
-        let account = self.account(connector)?;
-        let token = match &*account {
-            Account::Oauth(oauth) => Some(oauth.token(&self.http).await?),
-            Account::Open | Account::Header(..) | Account::Query(..) => None,
-        };
-        let asking = account.show(self.http.get(url).timeout(api.timeout), token.as_ref());
-        let response = asking.send().await.map_err(|error| failure::before_sending(&error))?;
+        let response = self.fetch(connector, api, url).await?;
         let status = response.status().as_u16();
         let retry_after = failure::retry_after(response.headers());
         match (status, read_body(response).await) {

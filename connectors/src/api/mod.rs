@@ -3,6 +3,8 @@
 mod account;
 mod call;
 mod failure;
+mod fetch;
+mod health;
 mod judge;
 mod lookup;
 mod oauth;

@@ -103,3 +103,14 @@ async fn a_failure_does_not_hold_the_address_or_the_data() {
     );
     assert!(failure.retry_after.is_none_or(|wait| wait < Duration::from_secs(1)));
 }
+
+#[tokio::test]
+async fn a_question_about_health_is_not_waited_for_longer_than_a_call() {
+    let failure = async |then| {
+        let url = broken(then).await;
+        client().check_health(&hasty("norrland", &url)).await.unwrap().failure.unwrap()
+    };
+    assert_eq!(failure(Then::Hang).await, "the maker could not be reached in time");
+    assert_eq!(failure(Then::Close).await, "the maker could not be reached");
+    assert_eq!(failure(Then::Stammer).await, "the maker's answer broke off");
+}

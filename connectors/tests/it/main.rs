@@ -4,8 +4,11 @@
 mod api_answers;
 mod api_auth;
 mod api_broken;
+mod api_health;
 mod api_requests;
 mod catalog;
+mod forms;
+mod guards;
 mod makers;
 mod mistakes;
 mod support;

@@ -56,10 +56,10 @@ fn what_a_maker_cannot_do_without_is_named() {
 #[test]
 fn the_last_day_is_counted_from_the_purchase() {
     let bought = date(2026, 1, 1);
-    assert_eq!(connector("norrland").register_by(bought), Some(date(2026, 3, 2)));
-    assert_eq!(connector("castello").register_by(bought), Some(date(2026, 4, 1)));
-    assert_eq!(connector("aurora").register_by(bought), Some(date(2026, 1, 31)));
-    assert_eq!(connector("generic").register_by(bought), None);
+    assert_eq!(connector("norrland").register_by_purchase(bought), Some(date(2026, 3, 2)));
+    assert_eq!(connector("castello").register_by_purchase(bought), Some(date(2026, 4, 1)));
+    assert_eq!(connector("aurora").register_by_purchase(bought), Some(date(2026, 1, 31)));
+    assert_eq!(connector("generic").register_by_purchase(bought), None);
 }
 
 #[test]

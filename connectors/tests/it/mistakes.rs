@@ -44,6 +44,47 @@ steps = ["Go there."]
 [[manual.fields]]
 label = "Serial"
 value = "{{ product.serial }}"
+
+[circuit]
+failures = 4
+open_s = 30
+successes = 2
+when_open = "wait"
+
+[[limits]]
+max = 60
+per_s = 61
+[[limits]]
+max = 1_000
+per_s = 3_600
+refill = "interval"
+
+[concurrency]
+api = 8
+form = 1
+
+[health]
+every_s = 120
+attempts_min = 20
+down_below_percent = 40
+degraded_below_percent = 75
+checks_failed = 4
+critical_below_percent = 60
+warning_below_percent = 90
+latency_p95_max_ms = 30_000
+failures_in_a_row = 6
+alert_after = 3
+recover_after = 5
+
+[register_by]
+days = 28
+from = "delivery"
+alert_days = 5
+manual_days = 3
+
+[register_by.countries]
+DE = 62
+AU = 90
 "#;
 
 fn mistakes(text: &str) -> Vec<String> {
@@ -117,7 +158,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "kind = \"validation\"",
         "kind = \"invalid\"",
-        "29:8: unknown value `invalid`, want one of network, timeout, server, rate_limited, auth, validation, captcha, form_changed, login_required, unknown_outcome",
+        "29:8: unknown value `invalid`, want one of network, timeout, server, rate_limited, auth, validation, captcha, form_changed, login_required, unknown_outcome, internal",
     ),
     (
         "sn = \"product.serial\"",
@@ -144,7 +185,48 @@ const CASES: &[(&str, &str, &str)] = &[
         "value = \"{{ prodct.serial }}\"",
         "42:9: the template uses unknown field `prodct.serial`; did you mean `product.serial`?",
     ),
+    ("failures = 4", "failures = 0", "45:12: `failures` is 0; write a number from 1 to 1000"),
+    ("open_s = 30", "open_for = 30", "46:1: unknown key `open_for`; did you mean `open_s`?"),
+    ("open_s = 30", "open_s = \"1m\"", "46:10: a text cannot stand here, expected a whole number"),
+    ("open_s = 30", "open_s = 1.5", "46:10: invalid type: floating point `1.5`, expected a whole number"),
+    ("\"wait\"", "\"waits\"", "48:13: unknown value `waits`; did you mean `wait`?"),
+    ("\"wait\"", "\"later\"", "48:13: unknown value `later`, expected `next_rung` or `wait`"),
+    ("max = 60", "max = -60", "51:7: `max` is -60; write a number from 1 to 100000"),
+    ("max = 60\n", "", "50:1: the key `max` is missing; add it"),
+    ("per_s = 61", "per_s = 90_000", "52:9: `per_s` is 90000; write a number from 1 to 86400"),
+    ("\"interval\"", "\"intervall\"", "56:10: unknown value `intervall`; did you mean `interval`?"),
+    ("api = 8", "api = 0", "59:7: `api` is 0; write a number from 1 to 10000"),
+    ("every_s = 120", "every_s = 0", "63:11: `every_s` is 0; write a number from 1 to 86400"),
+    ("percent = 90", "percent = 101", "69:25: `warning_below_percent` is 101; write a number from 0 to 100"),
+    ("percent = 40", "percent = 75", "65:22: down begins below 75 %, degraded below 75 %; down must be the lower one"),
+    (
+        "percent = 90",
+        "percent = 50",
+        "68:26: critical begins below 60 %, the warning below 50 %; critical must not be the higher one",
+    ),
+    ("alert_after = 3", "alert_after = 0", "72:15: `alert_after` is 0; write a number from 1 to 1000"),
+    ("days = 28", "days = 0", "76:8: `days` is 0; write a number from 1 to 3650"),
+    ("\"delivery\"", "\"birth\"", "77:8: unknown value `birth`, want one of purchase, installation, delivery"),
+    (
+        "manual_days = 3",
+        "manual_days = 28",
+        "79:15: of 28 days to register, 28 are for the owner to finish by hand; leave us at least one",
+    ),
+    ("DE = 62", "de = 62", "82:6: `de` is no country code; write ISO 3166-1 alpha-2 in capitals, such as DE"),
+    ("DE = 62", "DE = 0", "82:6: `DE` is 0; write a number from 1 to 3650"),
+    (
+        "requires =",
+        "register_by_days = 28\nrequires =",
+        "5:20: `register_by_days` is a section now; write [register_by] and below it days = 28",
+    ),
 ];
+
+#[test]
+fn a_ninth_limit_is_refused_at_its_place() {
+    let limits = "[[limits]]\nmax = 1\nper_s = 1\n".repeat(7);
+    let shown = mistakes(&GOOD.replace("[concurrency]", &format!("{limits}[concurrency]")));
+    assert_eq!(shown, ["acme.toml:76:1: 9 limits; at most 8 are kept, take the others out"]);
+}
 
 #[test]
 fn each_mistake_is_named_with_its_place_and_what_to_do() {
@@ -159,6 +241,51 @@ fn each_mistake_is_named_with_its_place_and_what_to_do() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A form for the good file; its first line is the 84th.
+const FORM: &str = r#"[form]
+url = "https://example.com/register"
+success = { selector = "h1" }
+steps = [{ name = "one", submit = ["button"] }]
+
+[form.baseline]
+action = "/register"
+fields = [
+    { name = "serial", kind = "text", label = "Serial", required = true },
+    { kind = "text", label = "Colour" },
+    { name = "news", kind = "checkbox" },
+]
+"#;
+
+#[test]
+fn a_baseline_that_nothing_can_be_compared_with_is_refused() {
+    let shown = |from: &str, to: &str| {
+        assert!(FORM.contains(from), "{from}");
+        mistakes(&format!("{GOOD}{}", FORM.replacen(from, to, 1)))
+    };
+    assert_eq!(shown("", ""), Vec::<String>::new());
+    for (from, to, wanted) in [
+        (
+            "\"/register\"\n",
+            "\"register\"\n",
+            "90:10: write the path that the form is sent to, such as /register; //host/path for another host",
+        ),
+        (", label = \"Colour\"", "", "93:5: a field is known by its `name`, or else by its `label`; write one of them"),
+        (
+            "\"news\", kind = \"checkbox\"",
+            "\"serial\", kind = \"text\"",
+            "94:14: the field `serial` stands here twice; keep one",
+        ),
+        (
+            "kind = \"checkbox\"",
+            "type = \"checkbox\"",
+            "94:22: unknown key `type`, expected one of `name`, `kind`, `label`, `required`",
+        ),
+        ("action = \"/register\"\n", "", "89:1: the key `action` is missing; add it"),
+    ] {
+        assert_eq!(shown(from, to), [format!("acme.toml:{wanted}")]);
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A maker played by a small server: it keeps what it received and answers as the test says.
+//! A maker played by a small server (it keeps what it received and answers as the test says), and a sandbox of makers.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,8 +10,11 @@ use axum::{Json, Router};
 use events::{Details, ErrorKind, Failure, Outcome, RegistrationId};
 use jiff::civil::date;
 use regflow_connectors::{ApiClient, ApiOptions, ApiRequest, Catalog, Connector};
+use sandbox::Sandbox;
+use sandbox::faults::{Fault, Target};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) const KEY: &str = "7f9c-api-1";
 
@@ -95,6 +98,26 @@ async fn take(State(stage): State<Arc<Stage>>, request: Request) -> Response {
 
 pub(crate) fn answer(status: u16, body: Value) -> Response {
     (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
+}
+
+/// A sandbox of one test, and the shipped catalog in it.
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) catalog: Catalog,
+    _stop: DropGuard,
+}
+
+pub(crate) async fn world() -> World {
+    let stop = CancellationToken::new();
+    let sandbox = sandbox::start(sandbox::Options::default(), stop.clone()).await.unwrap();
+    let catalog = Catalog::builtin().unwrap().with_sandbox(Some(sandbox.url("").parse().unwrap()));
+    World { sandbox, catalog, _stop: stop.drop_guard() }
+}
+
+impl World {
+    pub(crate) fn fault(&self, maker: sandbox::Maker, fault: Fault) {
+        self.sandbox.faults().set(Target::Maker(maker), fault);
+    }
 }
 
 /// An answer with a header and no JSON.

@@ -2,16 +2,19 @@
 
 use std::borrow::Cow;
 
-use events::{ErrorKind, FieldProblem, ManualReason, Method, Stage, Timestamp};
+use events::{ErrorKind, FieldProblem, HoldReason, ManualReason, Method, SkipReason, Stage, Timestamp};
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
-pub(super) enum StageV1<'a> {
+pub(super) enum StageV2<'a> {
     Fresh { from: Option<Method> },
     Attempting { method: Method },
     Backoff { method: Method, until_us: i64, after: ErrorKind },
+    Held { method: Method, reason: HoldReason, until_us: Option<i64>, retry_after: Option<ErrorKind> },
     MethodFailed { method: Method, kind: ErrorKind },
-    Unknown { attempt: u32 },
+    Skipped { method: Method, reason: SkipReason },
+    Unknown { attempt: u32, method: Method, ask_at_us: Option<i64>, asked: u32 },
     PacketDue { reason: ManualReason, not_before_us: Option<i64>, failures: u32 },
     PacketStuck { reason: ManualReason },
     PacketSent { reason: ManualReason },
@@ -19,9 +22,10 @@ pub(super) enum StageV1<'a> {
     Succeeded { method: Method, confirmation: Option<&'a str> },
     Completed { confirmation: Option<&'a str> },
     Cancelled,
+    Expired { last_day: Date },
 }
 
-impl<'a> StageV1<'a> {
+impl<'a> StageV2<'a> {
     pub(super) fn of(stage: &'a Stage) -> Self {
         match stage {
             Stage::Fresh { from } => Self::Fresh { from: *from },
@@ -30,7 +34,17 @@ impl<'a> StageV1<'a> {
                 Self::Backoff { method: *method, until_us: until.0, after: *after }
             }
             Stage::MethodFailed { method, kind } => Self::MethodFailed { method: *method, kind: *kind },
-            Stage::Unknown { attempt } => Self::Unknown { attempt: *attempt },
+            Stage::Held { method, reason, until, retry_after } => Self::Held {
+                method: *method,
+                reason: *reason,
+                until_us: until.map(|at| at.0),
+                retry_after: *retry_after,
+            },
+            Stage::Skipped { method, reason } => Self::Skipped { method: *method, reason: *reason },
+            Stage::Unknown { attempt, method, ask_at, asked } => {
+                Self::Unknown { attempt: *attempt, method: *method, ask_at_us: ask_at.map(|at| at.0), asked: *asked }
+            }
+            Stage::Expired { last_day } => Self::Expired { last_day: *last_day },
             Stage::PacketDue { reason, not_before, failures } => {
                 Self::PacketDue { reason: *reason, not_before_us: not_before.map(|at| at.0), failures: *failures }
             }
@@ -51,7 +65,14 @@ impl<'a> StageV1<'a> {
             Self::Attempting { method } => Stage::Attempting { method },
             Self::Backoff { method, until_us, after } => Stage::Backoff { method, until: Timestamp(until_us), after },
             Self::MethodFailed { method, kind } => Stage::MethodFailed { method, kind },
-            Self::Unknown { attempt } => Stage::Unknown { attempt },
+            Self::Held { method, reason, until_us, retry_after } => {
+                Stage::Held { method, reason, until: until_us.map(Timestamp), retry_after }
+            }
+            Self::Skipped { method, reason } => Stage::Skipped { method, reason },
+            Self::Unknown { attempt, method, ask_at_us, asked } => {
+                Stage::Unknown { attempt, method, ask_at: ask_at_us.map(Timestamp), asked }
+            }
+            Self::Expired { last_day } => Stage::Expired { last_day },
             Self::PacketDue { reason, not_before_us, failures } => {
                 Stage::PacketDue { reason, not_before: not_before_us.map(Timestamp), failures }
             }

@@ -99,8 +99,14 @@ fn a_corrected_row_begins_again_with_the_mended_model() {
     assert_eq!(row(&view, 1).corrections()[0].field, "product.serial");
 
     let person_key = PersonKeyId(Uuid::from_u128(6));
-    let mended = Corrected { model: "VK 300".into(), purchased_on: None, person_key, sealed: SEALED.to_vec() };
-    let again = log.append(id(1), vec![mended.into(), RetryRequested { from: None }.into()]);
+    let mended = Corrected {
+        model: "VK 300".into(),
+        purchased_on: None,
+        person_key,
+        sealed: SEALED.to_vec(),
+        register_by: None,
+    };
+    let again = log.append(id(1), vec![mended.into(), RetryRequested { from: None, reason: None }.into()]);
     view.apply(&[again]).unwrap();
     let row = row(&view, 1);
     assert_eq!((row.status(), row.registration.model.as_str()), (Status::Pending, "VK 300"));

@@ -72,12 +72,16 @@ impl Log {
             person_key: PersonKeyId(Uuid::from_u128(5)),
             sealed: SEALED.to_vec(),
             proof: None,
+            register_by: None,
         };
         self.append(id(n), vec![submitted.into()])
     }
 
     pub fn start(&mut self, n: u64, attempt: u32, method: Method) -> Stored {
-        self.append(id(n), vec![Dispatched { method }.into(), AttemptStarted { attempt, method }.into()])
+        self.append(
+            id(n),
+            vec![Dispatched { method }.into(), AttemptStarted { attempt, method, connector: "norrland".into() }.into()],
+        )
     }
 
     pub fn succeed(&mut self, n: u64) -> Stored {

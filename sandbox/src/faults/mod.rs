@@ -44,6 +44,21 @@ pub enum Mode {
         /// Today's name.
         to: String,
     },
+    /// The form asks for one more field, which must be filled in.
+    AddField {
+        /// Its name.
+        name: String,
+    },
+    /// A field of the form is gone today.
+    RemoveField {
+        /// Its usual name.
+        name: String,
+    },
+    /// A field that must be filled in need not be today, or the other way round.
+    ToggleRequired {
+        /// Its name.
+        name: String,
+    },
     /// Every product counts as registered already.
     AlreadyRegistered,
     /// The form stands behind a sign-in page.
@@ -55,7 +70,12 @@ pub enum Mode {
 impl Mode {
     fn default_scope(&self) -> Scope {
         match self {
-            Mode::Captcha | Mode::RenameField { .. } | Mode::LoginWall => Scope::Form,
+            Mode::Captcha
+            | Mode::RenameField { .. }
+            | Mode::AddField { .. }
+            | Mode::RemoveField { .. }
+            | Mode::ToggleRequired { .. }
+            | Mode::LoginWall => Scope::Form,
             Mode::Status { .. }
             | Mode::Latency { .. }
             | Mode::Hang

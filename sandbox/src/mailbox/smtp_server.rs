@@ -98,6 +98,9 @@ async fn add(desk: &Desk, session: &mut Session, address: String) -> Option<Stri
             Mode::DropAfterCommit
             | Mode::Captcha
             | Mode::RenameField { .. }
+            | Mode::AddField { .. }
+            | Mode::RemoveField { .. }
+            | Mode::ToggleRequired { .. }
             | Mode::AlreadyRegistered
             | Mode::LoginWall
             | Mode::None,

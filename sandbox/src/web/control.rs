@@ -63,8 +63,16 @@ fn sound(mode: &Mode) -> Result<(), &'static str> {
         Mode::RenameField { from, to } if !is_field_name(from) || !is_field_name(to) => {
             Err("from and to must be field names: letters, digits, - and _, at most 64")
         }
+        Mode::AddField { name } | Mode::RemoveField { name } | Mode::ToggleRequired { name }
+            if !is_field_name(name) =>
+        {
+            Err("name must be a field name: letters, digits, - and _, at most 64")
+        }
         Mode::Status { .. }
         | Mode::RenameField { .. }
+        | Mode::AddField { .. }
+        | Mode::RemoveField { .. }
+        | Mode::ToggleRequired { .. }
         | Mode::Latency { .. }
         | Mode::Hang
         | Mode::DropAfterCommit

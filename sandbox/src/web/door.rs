@@ -70,6 +70,9 @@ async fn pass(State(door): State<Door>, request: Request, next: Next) -> Respons
             | Mode::DropAfterCommit
             | Mode::Captcha
             | Mode::RenameField { .. }
+            | Mode::AddField { .. }
+            | Mode::RemoveField { .. }
+            | Mode::ToggleRequired { .. }
             | Mode::AlreadyRegistered
             | Mode::LoginWall
             | Mode::None,

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use minijinja::context;
 use serde_json::{Map, Value, json};
 
+use super::edits::Edit;
 use super::pages::{self, Guise};
 use super::sessions::Session;
 use super::{Shared, intake};
@@ -106,6 +107,7 @@ pub(crate) fn guise(desk: &Shared, maker: Maker) -> Guise {
         captcha: take(|fault| fault.mode == Mode::Captcha).is_some(),
         login_wall: take(|fault| fault.mode == Mode::LoginWall).is_some(),
         renamed: if let Some(Mode::RenameField { from, to }) = renamed { Some((from, to)) } else { None },
+        edit: take(Edit::hits).as_ref().and_then(Edit::of),
     }
 }
 

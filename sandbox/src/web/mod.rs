@@ -8,6 +8,7 @@ pub(crate) mod api;
 pub(crate) mod console;
 pub(crate) mod control;
 pub(crate) mod door;
+pub(crate) mod edits;
 pub(crate) mod forms;
 pub(crate) mod intake;
 pub(crate) mod pages;

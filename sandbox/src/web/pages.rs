@@ -5,6 +5,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
 
+use super::edits::{Edit, rename};
 use crate::maker::Maker;
 
 /// The templates; `.html` names escape what they print.
@@ -35,6 +36,7 @@ pub(crate) struct Guise {
     pub login_wall: bool,
     /// The usual and today's name of a field.
     pub renamed: Option<(String, String)>,
+    pub edit: Option<Edit>,
 }
 
 /// All templates, ready to print.
@@ -68,8 +70,12 @@ impl Pages {
         }
         let values = context! { maker => card(maker), captcha => guise.captcha, ..values };
         let page = self.print(name, values);
-        match &guise.renamed {
+        let page = match &guise.renamed {
             Some((from, to)) => rename(&page, from, to),
+            None => page,
+        };
+        match &guise.edit {
+            Some(edit) => edit.apply(page),
             None => page,
         }
     }
@@ -110,23 +116,9 @@ fn html_pattern(pattern: &str) -> &str {
     pattern.trim_start_matches('^').trim_end_matches('$')
 }
 
-/// Renames a field in the markup. Values cannot be hit: their quotes are escaped.
-fn rename(page: &str, from: &str, to: &str) -> String {
-    ["name", "id", "for"].iter().fold(page.to_owned(), |page, attribute| {
-        page.replace(&format!(" {attribute}=\"{from}\""), &format!(" {attribute}=\"{to}\""))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_renamed_field_changes_its_name_id_and_label() {
-        let page = r#"<label for="serial">S</label><input id="serial" name="serial" value="&quot; name=&quot;serial">"#;
-        let expected = r#"<label for="sn">S</label><input id="sn" name="sn" value="&quot; name=&quot;serial">"#;
-        assert_eq!(rename(page, "serial", "sn"), expected);
-    }
 
     #[test]
     fn hostile_values_are_escaped() -> Result<(), minijinja::Error> {

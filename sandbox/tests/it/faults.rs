@@ -120,6 +120,23 @@ async fn a_renamed_field_is_known_only_by_its_new_name() {
 }
 
 #[tokio::test]
+async fn a_field_is_added_removed_or_demanded_until_the_fault_is_cleared() {
+    let world = world().await;
+    let page = async || Browser::new(&world).open("/brightwell/register").await.html;
+    let usual = page().await;
+    world.fault("brightwell", json!({ "mode": "add_field", "name": "fax" })).await;
+    assert!(page().await.contains("name=\"fax\" required"));
+    world.fault("brightwell", json!({ "mode": "remove_field", "name": "country" })).await;
+    assert!(!page().await.contains("name=\"country\""));
+    world.fault("brightwell", json!({ "mode": "toggle_required", "name": "newsletter" })).await;
+    assert!(page().await.contains("name=\"newsletter\" value=\"1\" required>"));
+    world.fault("brightwell", json!({ "mode": "none" })).await;
+    let without_token =
+        |html: &str| html.lines().filter(|line| !line.contains("csrf_token")).collect::<Vec<_>>().join("\n");
+    assert_eq!(without_token(&page().await), without_token(&usual));
+}
+
+#[tokio::test]
 async fn a_login_wall_stands_before_the_form() {
     let world = world().await;
     world.fault("brightwell", json!({ "mode": "login_wall" })).await;
@@ -157,4 +174,6 @@ async fn an_unsound_fault_is_refused_with_a_reason() {
     assert_eq!(set("aurora", json!({ "mode": "status", "status": 200 })).await, StatusCode::UNPROCESSABLE_ENTITY);
     let rename = json!({ "mode": "rename_field", "from": "a", "to": "\"><script>" });
     assert_eq!(set("aurora", rename).await, StatusCode::UNPROCESSABLE_ENTITY);
+    let added = json!({ "mode": "add_field", "name": "a b" });
+    assert_eq!(set("aurora", added).await, StatusCode::UNPROCESSABLE_ENTITY);
 }

@@ -1,6 +1,7 @@
 //! Forms of all sorts, in a real browser, against small sites of our own.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod drift;
 mod fields;
 mod outcomes;
 mod people;
@@ -9,11 +10,11 @@ mod site;
 mod walls;
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use events::{Failure, Outcome};
-use regflow_form::{BrowserOptions, Browsers, FormFile, FormReport, Recipe, discover};
+use regflow_form::{BrowserOptions, Browsers, FormFile, FormReport, MaySend, Recipe, discover};
 use tokio::runtime::Runtime;
 
 /// One runtime and one set of browsers for all tests: a session each would take longer than the tests.
@@ -52,7 +53,11 @@ fn try_form(toml: &str, base: &str) -> FormReport {
 }
 
 fn try_with(toml: &str, base: &str, files: Vec<FormFile>) -> FormReport {
-    RUNTIME.block_on(BROWSERS.run(&recipe(toml, base), files))
+    RUNTIME.block_on(BROWSERS.run(&recipe(toml, base), files, may_send()))
+}
+
+fn may_send() -> MaySend {
+    Arc::new(|| true)
 }
 
 #[track_caller]

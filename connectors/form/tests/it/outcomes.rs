@@ -1,11 +1,12 @@
 //! What the maker's site can answer before and after the last click.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use events::{ErrorKind, FieldProblem, Outcome};
 
 use crate::site::{Reply, Site, html, page, thanks};
-use crate::{RUNTIME, browsers_in, failure, folder, recipe, try_form};
+use crate::{BROWSERS, RUNTIME, browsers_in, failure, folder, may_send, recipe, try_form};
 
 const ONE_PAGE: &str = r##"
     url = "BASE/"
@@ -144,13 +145,21 @@ fn the_makers_list_of_errors_is_told_in_our_names_without_values() {
 }
 
 #[test]
+fn whoever_may_no_longer_send_a_form_fills_it_in_for_nothing() {
+    let site = Site::one_page(FORM, thanks);
+    let recipe = recipe(ONE_PAGE, &site.base);
+    let failure = failure(RUNTIME.block_on(BROWSERS.run(&recipe, Vec::new(), Arc::new(|| false))));
+    assert_eq!((failure.kind, site.posted().len()), (ErrorKind::Internal, 0));
+}
+
+#[test]
 fn an_attempt_ends_at_its_deadline() {
     let browsers = {
         let _on_runtime = RUNTIME.enter();
         browsers_in(folder("deadline"), |options| options.total_timeout = Duration::from_secs(3))
     };
     let site = Site::one_page(FORM, || Reply::Hang);
-    let report = RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new()));
+    let report = RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new(), may_send()));
     assert!(report.latency < Duration::from_secs(5), "{:?}", report.latency);
     assert_eq!(failure(report).kind, ErrorKind::UnknownOutcome);
     RUNTIME.block_on(browsers.shutdown());

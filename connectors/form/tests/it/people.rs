@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use crate::site::{Reply, Site, html, page, thanks};
-use crate::{RUNTIME, browsers_in, confirmation, folder, recipe, try_form};
+use crate::{RUNTIME, browsers_in, confirmation, folder, may_send, recipe, try_form};
 
 const ONE_PAGE: &str = r##"
     url = "BASE/"
@@ -33,8 +33,10 @@ fn two_people_after_one_another_share_nothing_in_one_session() {
         _ => Reply::SetCookie("sid=ada; Max-Age=3600; HttpOnly", html(CURIOUS)),
     });
     for _ in 0..3 {
-        let report = RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new()));
+        let report = RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new(), may_send()));
         confirmation(&report);
+        // a later tab is as large as the first
+        assert_eq!(report.screenshot.unwrap()[16..24], [1000_u32.to_be_bytes(), 1400_u32.to_be_bytes()].concat());
     }
     let found: Vec<String> = site.posted();
     assert_eq!(found.len(), 3);
@@ -58,7 +60,7 @@ fn what_a_page_of_another_origin_stored_is_gone_too() {
     let other = site.base.replace("127.0.0.1", "localhost");
     let from = Site::new(move |_| page(&format!("<script>location.replace('{other}/')</script>")));
     for _ in 0..2 {
-        confirmation(&RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &from.base), Vec::new())));
+        confirmation(&RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &from.base), Vec::new(), may_send())));
     }
     let found = site.posted();
     assert_eq!(found.len(), 2);

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::site::{Site, thanks};
-use crate::{RUNTIME, browsers_in, confirmation, folder, recipe};
+use crate::{RUNTIME, browsers_in, confirmation, folder, may_send, recipe};
 
 const ONE_PAGE: &str = r##"
     url = "BASE/"
@@ -105,7 +105,8 @@ fn a_shutdown_ends_browsers_and_driver_and_empties_the_folder() {
     let site = Site::one_page(FORM, thanks);
     let family = RUNTIME.block_on(async {
         let recipe = recipe(ONE_PAGE, &site.base);
-        let (one, two) = tokio::join!(browsers.run(&recipe, Vec::new()), browsers.run(&recipe, Vec::new()));
+        let (one, two) =
+            tokio::join!(browsers.run(&recipe, Vec::new(), may_send()), browsers.run(&recipe, Vec::new(), may_send()));
         confirmation(&one);
         confirmation(&two);
         let family = running(&folder);
@@ -115,7 +116,7 @@ fn a_shutdown_ends_browsers_and_driver_and_empties_the_folder() {
     wait_until_gone(&family, &folder);
     assert_eq!(std::fs::read_dir(folder.join("driver")).unwrap().count(), 0);
     assert_eq!(std::fs::read_dir(folder.join("uploads")).unwrap().count(), 0);
-    let after = RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new()));
+    let after = RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new(), may_send()));
     assert!(after.trouble.is_some(), "a form after the shutdown is refused");
 }
 
@@ -128,12 +129,12 @@ fn a_killed_driver_is_replaced_for_the_next_form() {
     };
     let site = Site::one_page(FORM, thanks);
     let recipe = recipe(ONE_PAGE, &site.base);
-    confirmation(&RUNTIME.block_on(browsers.run(&recipe, Vec::new())));
+    confirmation(&RUNTIME.block_on(browsers.run(&recipe, Vec::new(), may_send())));
     let family = running(&folder);
     kill(family.iter().find(|process| process.name == "chromedriver").unwrap().pid);
     wait_until_gone(&family, &folder);
     // whether or not the pool has noticed by now
-    confirmation(&RUNTIME.block_on(browsers.run(&recipe, Vec::new())));
+    confirmation(&RUNTIME.block_on(browsers.run(&recipe, Vec::new(), may_send())));
     let family = running(&folder);
     RUNTIME.block_on(browsers.shutdown());
     wait_until_gone(&family, &folder);
@@ -147,7 +148,7 @@ fn an_unused_session_is_closed() {
         browsers_in(folder.clone(), |options| options.session_idle = Duration::from_millis(200))
     };
     let site = Site::one_page(FORM, thanks);
-    confirmation(&RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new())));
+    confirmation(&RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new(), may_send())));
     let deadline = Instant::now() + GONE_WITHIN;
     while processes_of(&folder).len() > 1 {
         assert!(Instant::now() < deadline, "still there: {:?}", processes_of(&folder));

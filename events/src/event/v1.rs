@@ -1,0 +1,92 @@
+//! First versions of events that have changed since: only read, never written.
+
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use crate::id::PersonKeyId;
+use crate::outcome::ObjectRef;
+use crate::words::{Method, Priority};
+
+/// Without the last day.
+#[derive(Deserialize)]
+pub(super) struct Submitted {
+    tenant: String,
+    request_id: Option<String>,
+    connector: String,
+    brand: String,
+    model: String,
+    purchased_on: Option<Date>,
+    priority: Priority,
+    #[serde(with = "serde_bytes")]
+    owner_ref: [u8; 16],
+    person_key: PersonKeyId,
+    #[serde(with = "serde_bytes")]
+    sealed: Vec<u8>,
+    proof: Option<ObjectRef>,
+}
+
+impl From<Submitted> for super::Submitted {
+    fn from(old: Submitted) -> Self {
+        Self {
+            tenant: old.tenant,
+            request_id: old.request_id,
+            connector: old.connector,
+            brand: old.brand,
+            model: old.model,
+            purchased_on: old.purchased_on,
+            priority: old.priority,
+            owner_ref: old.owner_ref,
+            person_key: old.person_key,
+            sealed: old.sealed,
+            proof: old.proof,
+            register_by: None,
+        }
+    }
+}
+
+/// Without the connector.
+#[derive(Deserialize)]
+pub(super) struct AttemptStarted {
+    attempt: u32,
+    method: Method,
+}
+
+impl From<AttemptStarted> for super::AttemptStarted {
+    fn from(old: AttemptStarted) -> Self {
+        Self { attempt: old.attempt, method: old.method, connector: String::new() }
+    }
+}
+
+/// Without the last day.
+#[derive(Deserialize)]
+pub(super) struct Corrected {
+    model: String,
+    purchased_on: Option<Date>,
+    person_key: PersonKeyId,
+    #[serde(with = "serde_bytes")]
+    sealed: Vec<u8>,
+}
+
+impl From<Corrected> for super::Corrected {
+    fn from(old: Corrected) -> Self {
+        Self {
+            model: old.model,
+            purchased_on: old.purchased_on,
+            person_key: old.person_key,
+            sealed: old.sealed,
+            register_by: None,
+        }
+    }
+}
+
+/// Without the reason.
+#[derive(Deserialize)]
+pub(super) struct RetryRequested {
+    from: Option<Method>,
+}
+
+impl From<RetryRequested> for super::RetryRequested {
+    fn from(old: RetryRequested) -> Self {
+        Self { from: old.from, reason: None }
+    }
+}

@@ -1,0 +1,276 @@
+//! Answers: what one registration waits for, and how the makers are doing, as the engine knows it at this moment.
+
+use std::time::Duration;
+
+use events::bucket::Level;
+use events::circuit::CircuitView;
+use events::maker::{GUARDED, Pause};
+use events::vitals::{Incident, LastHour, Raised};
+use events::{
+    Admission, AlertKind, HealthState, Link, Method, Priority, Registration, RegistrationId, Stage, Timestamp,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Engine, Slot};
+use crate::driver;
+use crate::turns::{Closed, LineKey, Place, opens_at};
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where questions are asked; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct EngineHandle(pub(super) mpsc::Sender<Question>);
+
+/// A question and where its answer goes.
+#[derive(Debug)]
+pub(super) enum Question {
+    Explain(RegistrationId, oneshot::Sender<Option<WaitsFor>>),
+    Makers(oneshot::Sender<Vec<MakerStatus>>),
+}
+
+impl EngineHandle {
+    /// What an open registration waits for; nothing when the engine does not have it, because it rests.
+    ///
+    /// Nothing as well when the engine has ended or does not answer in time.
+    pub async fn explain(&self, id: RegistrationId) -> Option<WaitsFor> {
+        self.ask(|answer| Question::Explain(id, answer)).await.flatten()
+    }
+
+    /// How the makers are doing, by their connectors' names.
+    pub async fn makers(&self) -> Vec<MakerStatus> {
+        self.ask(Question::Makers).await.unwrap_or_default()
+    }
+
+    async fn ask<A>(&self, question: impl FnOnce(oneshot::Sender<A>) -> Question) -> Option<A> {
+        let (sender, answer) = oneshot::channel();
+        self.0.send_timeout(question(sender), ANSWER_TIMEOUT).await.ok()?;
+        tokio::time::timeout(ANSWER_TIMEOUT, answer).await.ok()?.ok()
+    }
+}
+
+/// What a registration waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// An attempt, a packet or a note is under way.
+    UnderWay,
+    /// Its turn.
+    Turn {
+        /// By which method; nothing for packets and questions.
+        method: Option<Method>,
+        /// How many are before it, as far as it can be told.
+        ahead: Option<usize>,
+    },
+    /// The circuit of the method.
+    Circuit {
+        /// Which method.
+        method: Method,
+        /// When a probe may pass; nothing when an operator holds it open, or a probe is out.
+        until: Option<Timestamp>,
+        /// How many are before it.
+        ahead: Option<usize>,
+    },
+    /// A token of the maker's rate limit.
+    Token {
+        /// By which method.
+        method: Method,
+        /// When the next one comes back.
+        at: Timestamp,
+        /// How many are before it.
+        ahead: Option<usize>,
+    },
+    /// An operator, who paused the maker or the method.
+    Operator {
+        /// Which method.
+        method: Method,
+        /// Who, why, since when.
+        pause: Pause,
+    },
+    /// A time: the pause after a failure, the next question to the maker, the next try to mail.
+    Time(Timestamp),
+}
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// How.
+    pub method: Method,
+    /// The number of the attempt; nothing when the method was passed over.
+    pub attempt: Option<u32>,
+    /// When it began, or was passed over.
+    pub at: Timestamp,
+    /// What came of it, in one line.
+    pub outcome: String,
+}
+
+/// Everything about where a registration stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// It.
+    pub registration: Registration,
+    /// What it waits for.
+    pub waits_for: Option<WaitsFor>,
+    /// What was tried, oldest first.
+    pub tried: Vec<Tried>,
+    /// When the next attempt is made, as far as it is known.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Until when waiting leaves the owner enough time.
+    pub latest_safe: Option<Timestamp>,
+}
+
+/// How a maker is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MakerStatus {
+    /// Its connector.
+    pub connector: String,
+    /// By the last round of checks; nothing before the first.
+    pub health: Option<HealthState>,
+    /// When that was.
+    pub checked_at: Option<Timestamp>,
+    /// When it is checked next.
+    pub next_check_at: Option<Timestamp>,
+    /// Each guarded method that it has.
+    pub methods: Vec<MethodStatus>,
+    /// Its rate limits.
+    pub levels: Vec<Level>,
+    /// The maker asked us to send nothing before.
+    pub throttled_until: Option<Timestamp>,
+    /// Its attempts of the last hour.
+    pub last_hour: LastHour,
+    /// Alerts that are not over.
+    pub alerts: Vec<(AlertKind, Raised)>,
+    /// The incident that is not over.
+    pub incident: Option<Incident>,
+    /// Its last record.
+    pub last: Option<Link>,
+}
+
+/// How one method of a maker is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MethodStatus {
+    /// Which.
+    pub method: Method,
+    /// Its circuit.
+    pub circuit: CircuitView,
+    /// The pause, if it is paused.
+    pub pause: Option<Pause>,
+    /// Attempts under way.
+    pub under_way: u32,
+    /// Registrations that wait for it.
+    pub waiting: usize,
+    /// Since when the longest waiting of each class does.
+    pub oldest: Vec<(Priority, Timestamp)>,
+}
+
+impl Engine {
+    pub(super) fn answer(&self, question: Question) {
+        // nobody waits any more: nothing is lost
+        match question {
+            Question::Explain(id, answer) => drop(answer.send(self.waits_for(id))),
+            Question::Makers(answer) => drop(answer.send(self.maker_statuses())),
+        }
+    }
+
+    fn waits_for(&self, id: RegistrationId) -> Option<WaitsFor> {
+        match self.slots.get(id)? {
+            Slot::Driving(_) => Some(WaitsFor::UnderWay),
+            Slot::Resting(_) => None,
+            Slot::Idle(registration, place) => self.place_of(registration, *place),
+        }
+    }
+
+    fn place_of(&self, registration: &Registration, place: Place) -> Option<WaitsFor> {
+        match place {
+            Place::Line(key) => Some(self.place_in_line(registration, key)),
+            Place::Lane(lane, simple) => {
+                Some(WaitsFor::Turn { method: None, ahead: Some(self.turns.ahead_in_lane(lane, simple)) })
+            }
+            Place::Time => Some(match driver::next(&self.world, registration) {
+                events::Step::WaitUntil(at) => WaitsFor::Time(at),
+                events::Step::Attempt(_)
+                | events::Step::Skip(..)
+                | events::Step::LookUp
+                | events::Step::GoManual(_)
+                | events::Step::SendPacket
+                | events::Step::AlertDeadline
+                | events::Step::Expire
+                | events::Step::Rest => WaitsFor::Turn { method: registration.method(), ahead: None },
+            }),
+        }
+    }
+
+    fn place_in_line(&self, registration: &Registration, key: LineKey) -> WaitsFor {
+        let (method, now) = (key.method, self.world.now());
+        let (closed, ahead) = self.turns.look(key, registration.id, now);
+        let Some(Closed::Guard(admission)) = closed else { return WaitsFor::Turn { method: Some(method), ahead } };
+        let pause = self.turns.maker(key).pause(method);
+        match (admission, pause) {
+            (Admission::Paused, Some(pause)) => WaitsFor::Operator { method, pause: pause.clone() },
+            (Admission::RateLimited(at), _) => WaitsFor::Token { method, at, ahead },
+            (Admission::CircuitOpen(_) | Admission::Probing, _) => {
+                WaitsFor::Circuit { method, until: opens_at(admission), ahead }
+            }
+            (Admission::Free | Admission::Probe | Admission::Paused, _) => {
+                WaitsFor::Turn { method: Some(method), ahead }
+            }
+        }
+    }
+
+    fn maker_statuses(&self) -> Vec<MakerStatus> {
+        let now = self.world.now();
+        let makers = self.turns.guards.makers();
+        let mut statuses: Vec<_> = makers
+            .map(|(index, maker)| MakerStatus {
+                connector: maker.connector.clone(),
+                health: maker.vitals.last_check().map(|checked| checked.state),
+                checked_at: maker.vitals.checked_at(),
+                next_check_at: self.next_check(index),
+                methods: self.methods_of(LineKey { maker: index, method: Method::Api }),
+                levels: maker.bucket.levels(now),
+                throttled_until: maker.bucket.throttled_until(now),
+                last_hour: maker.vitals.last_hour(now),
+                alerts: maker.vitals.raised().iter().map(|(kind, raised)| (*kind, raised.clone())).collect(),
+                incident: maker.vitals.incident().cloned(),
+                last: maker.last,
+            })
+            .collect();
+        statuses.sort_by(|one, other| one.connector.cmp(&other.connector));
+        statuses
+    }
+
+    fn methods_of(&self, any: LineKey) -> Vec<MethodStatus> {
+        let maker = self.turns.maker(any);
+        let ladder = self.world.catalog.get(&maker.connector).map(|known| known.ladder().to_vec()).unwrap_or_default();
+        let status = |method: Method| {
+            let key = LineKey { method, ..any };
+            let (waiting, oldest) = self.turns.waiting(key);
+            Some(MethodStatus {
+                method,
+                circuit: maker.circuit(method)?.view(),
+                pause: maker.pause(method).cloned(),
+                under_way: self.turns.running_in(key),
+                waiting,
+                oldest,
+            })
+        };
+        GUARDED.into_iter().filter(|method| ladder.contains(method)).filter_map(status).collect()
+    }
+}
+
+impl Explanation {
+    /// Puts together what the log and the engine know.
+    pub(crate) fn new(
+        registration: Registration,
+        waits_for: Option<WaitsFor>,
+        tried: Vec<Tried>,
+        latest_safe: Option<Timestamp>,
+    ) -> Self {
+        let next_attempt_at = match (&registration.stage, &waits_for) {
+            (Stage::Backoff { until, .. }, _) => Some(*until),
+            (_, Some(WaitsFor::Token { at, .. })) => Some(*at),
+            (_, Some(WaitsFor::Circuit { until, .. })) => *until,
+            _ => None,
+        };
+        Self { registration, waits_for, tried, next_attempt_at, latest_safe }
+    }
+}

@@ -1,0 +1,132 @@
+//! Where each open registration is, and what wakes it.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use events::{Registration, RegistrationId, Sequence, Shard, Stored, Timestamp};
+
+use crate::turns::Place;
+
+/// One open registration.
+pub(super) enum Slot {
+    /// In a line, or waiting for a time.
+    Idle(Box<Registration>, Place),
+    /// With its driver; what the log says meanwhile.
+    Driving(Vec<Stored>),
+    /// Came to rest at this sequence, which the fold has not seen yet.
+    Resting(Sequence),
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Slots {
+    slots: HashMap<RegistrationId, Slot>,
+    resting: VecDeque<(Sequence, RegistrationId)>,
+    timed: BinaryHeap<Reverse<(Timestamp, RegistrationId)>>,
+    /// For those that are not kept in memory while they wait for a person.
+    alarms: BinaryHeap<Reverse<(Timestamp, RegistrationId, Shard)>>,
+}
+
+impl Slots {
+    pub(super) fn get_mut(&mut self, id: RegistrationId) -> Option<&mut Slot> {
+        self.slots.get_mut(&id)
+    }
+
+    pub(super) fn get(&self, id: RegistrationId) -> Option<&Slot> {
+        self.slots.get(&id)
+    }
+
+    pub(super) fn has(&self, id: RegistrationId) -> bool {
+        self.slots.contains_key(&id)
+    }
+
+    pub(super) fn put(&mut self, id: RegistrationId, slot: Slot) -> Option<Slot> {
+        self.slots.insert(id, slot)
+    }
+
+    pub(super) fn remove(&mut self, id: RegistrationId) -> Option<Slot> {
+        self.slots.remove(&id)
+    }
+
+    /// Takes an idle one out; another stays where it is.
+    pub(super) fn take_idle(&mut self, id: RegistrationId) -> Option<(Box<Registration>, Place)> {
+        match self.slots.remove(&id)? {
+            Slot::Idle(registration, place) => Some((registration, place)),
+            other @ (Slot::Driving(_) | Slot::Resting(_)) => {
+                self.slots.insert(id, other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn idle_ids(&self) -> Vec<RegistrationId> {
+        self.slots.iter().filter(|(_, slot)| matches!(slot, Slot::Idle(..))).map(|(id, _)| *id).collect()
+    }
+
+    /// It rests; a late record of its own driver must not wake it.
+    pub(super) fn let_rest(&mut self, id: RegistrationId, last: Sequence, position: Sequence) {
+        if last > position {
+            self.slots.insert(id, Slot::Resting(last));
+            self.resting.push_back((last, id));
+        } else {
+            self.slots.remove(&id);
+        }
+    }
+
+    /// Those whose last record is folded by now.
+    pub(super) fn forget_resting(&mut self, position: Sequence) {
+        while let Some((sequence, id)) = self.resting.front().copied().filter(|(sequence, _)| *sequence <= position) {
+            self.resting.pop_front();
+            if matches!(self.slots.get(&id), Some(Slot::Resting(last)) if *last <= sequence) {
+                self.slots.remove(&id);
+            }
+        }
+    }
+
+    pub(super) fn wake_at(&mut self, at: Timestamp, id: RegistrationId) {
+        self.timed.push(Reverse((at, id)));
+    }
+
+    pub(super) fn alarm_at(&mut self, at: Timestamp, id: RegistrationId, shard: Shard) {
+        self.alarms.push(Reverse((at, id, shard)));
+    }
+
+    /// When the next one wakes.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        self.timed.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// When the next one wakes of those that are not kept in memory.
+    pub(super) fn next_alarm(&self) -> Option<Timestamp> {
+        self.alarms.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// One whose time has come.
+    pub(super) fn pop_timed(&mut self, now: Timestamp) -> Option<RegistrationId> {
+        self.timed.peek().filter(|Reverse((at, _))| *at <= now)?;
+        self.timed.pop().map(|Reverse((_, id))| id)
+    }
+
+    /// One whose time has come, of those that are not kept in memory.
+    pub(super) fn pop_alarm(&mut self, now: Timestamp) -> Option<(RegistrationId, Shard)> {
+        self.alarms.peek().filter(|Reverse((at, ..))| *at <= now)?;
+        self.alarms.pop().map(|Reverse((_, id, shard))| (id, shard))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn nobody_wakes_before_its_time() {
+        let mut slots = Slots::default();
+        let id = RegistrationId(Uuid::from_u128(1));
+        slots.wake_at(Timestamp(10), id);
+        slots.alarm_at(Timestamp(5), id, Shard(3));
+        assert_eq!((slots.next_wake(), slots.next_alarm()), (Some(Timestamp(10)), Some(Timestamp(5))));
+        assert_eq!((slots.pop_timed(Timestamp(9)), slots.pop_alarm(Timestamp(9))), (None, Some((id, Shard(3)))));
+        assert_eq!((slots.pop_timed(Timestamp(10)), slots.pop_timed(Timestamp(99))), (Some(id), None));
+    }
+}

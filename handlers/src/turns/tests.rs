@@ -1,0 +1,202 @@
+//! The queue in simulated time: who waits how long, and what the guards let through.
+
+use std::collections::BinaryHeap;
+
+use events::event::{AttemptStarted, Submitted};
+use events::{
+    Actor, CircuitPolicy, Concurrency, Link, MakerPolicy, PersonKeyId, RateLimit, Record, RecordHash, RecordId, Refill,
+    Shard, Stage,
+};
+use uuid::Uuid;
+
+use super::*;
+
+const START: Timestamp = Timestamp(1_790_000_000_000_000);
+
+fn at(second: u64) -> Timestamp {
+    START.plus(Duration::from_secs(second))
+}
+
+fn registration(number: u64, connector: &str, class: Priority, submitted_at: Timestamp) -> Registration {
+    let submitted = Submitted {
+        tenant: "default".into(),
+        request_id: None,
+        connector: connector.into(),
+        brand: "b".into(),
+        model: "m".into(),
+        purchased_on: None,
+        priority: class,
+        owner_ref: [1; 16],
+        person_key: PersonKeyId(Uuid::from_u128(1)),
+        sealed: vec![1],
+        proof: None,
+        register_by: None,
+    };
+    Registration::begin(&stored(number, submitted_at, submitted.into())).expect("it begins with a submission")
+}
+
+fn stored(number: u64, at: Timestamp, event: events::Event) -> Stored {
+    let id = RecordId(Uuid::from_u128(u128::from(number)));
+    let record = Record { id, at, actor: Actor::System, cause: None, trace: None, previous: None, events: vec![event] };
+    let registration = RegistrationId(Uuid::from_u128(u128::from(number)));
+    Stored { sequence: number, shard: Shard(1), registration, record, hash: RecordHash([0; 32]) }
+}
+
+/// Makers with a policy each, and the attempts that are under way with them.
+struct World {
+    turns: Turns,
+    waiting: HashMap<RegistrationId, Registration>,
+    under_way: BinaryHeap<std::cmp::Reverse<(Timestamp, RegistrationId)>>,
+    given: HashMap<RegistrationId, Turn>,
+    sequence: Sequence,
+    number: u64,
+}
+
+impl World {
+    fn of(policies: &[(&str, MakerPolicy)], ageing: Ageing) -> Self {
+        let guards = Guards::new(policies.iter().map(|(name, policy)| (*name, policy.clone())));
+        Self {
+            turns: Turns::new(guards, ageing),
+            waiting: HashMap::new(),
+            under_way: BinaryHeap::new(),
+            given: HashMap::new(),
+            sequence: 0,
+            number: 0,
+        }
+    }
+
+    fn submit(&mut self, connector: &str, class: Priority, now: Timestamp) -> RegistrationId {
+        self.number += 1;
+        let registration = registration(self.number, connector, class, now);
+        let id = registration.id;
+        self.turns.join(&registration, Method::AutomationReliable, None);
+        self.waiting.insert(id, registration);
+        id
+    }
+
+    /// Gives every turn that may be given; each attempt takes `service`.
+    fn run(&mut self, bound: usize, service: Duration, now: Timestamp) -> Vec<RegistrationId> {
+        while self.under_way.peek().is_some_and(|std::cmp::Reverse((end, _))| *end <= now) {
+            let Some(std::cmp::Reverse((_, id))) = self.under_way.pop() else { break };
+            if let Some(turn) = self.given.remove(&id) {
+                let mut after = self.waiting.remove(&id).expect("it was under way");
+                after.attempts = 1;
+                after.stage = Stage::Succeeded { method: Method::AutomationReliable, confirmation: None };
+                self.turns.over(&turn, Some(&after));
+            }
+        }
+        let mut begun = Vec::new();
+        while let Some(mut turn) = self.turns.next(Lane::Form, bound, now) {
+            let registration = self.waiting[&turn.id].clone();
+            self.turns.grant(&mut turn, &registration, now);
+            self.sequence += 1;
+            let (method, connector) = (Method::AutomationReliable, registration.connector.clone());
+            let started = AttemptStarted { attempt: 1, method, connector };
+            let mut record = stored(self.sequence, now, started.into());
+            record.registration = turn.id;
+            self.turns.take(&record);
+            self.given.insert(turn.id, turn);
+            self.under_way.push(std::cmp::Reverse((now.plus(service), turn.id)));
+            begun.push(turn.id);
+        }
+        begun
+    }
+}
+
+fn one_at_a_time() -> MakerPolicy {
+    MakerPolicy { concurrency: Concurrency { api: 1, form: 1 }, ..MakerPolicy::default() }
+}
+
+#[test]
+fn under_a_flood_of_high_on_all_makers_no_low_waits_longer_than_its_bound() {
+    let ageing = Ageing {
+        normal_after: Duration::from_secs(60),
+        normal_every: 4,
+        low_after: Duration::from_secs(120),
+        low_every: 8,
+    };
+    let makers = [("one", one_at_a_time()), ("two", one_at_a_time()), ("three", one_at_a_time())];
+    let mut world = World::of(&makers, ageing);
+    let service = Duration::from_secs(10);
+    // what `waits::turn_max` says: three lines share a lane with one place
+    let turn = service * u32::try_from(3 * LINE_TURN_EVERY).expect("small");
+    let bound = events::line::longest_wait(&ageing, Priority::Low, 0, turn);
+    let (mut low, mut waited) = (HashMap::new(), Vec::new());
+    for second in 0..24_000 {
+        let now = at(second);
+        if second % 5 == 0 {
+            for maker in ["one", "two", "three"] {
+                world.submit(maker, Priority::High, now);
+            }
+        }
+        // as rarely as the bound speaks of one of its class
+        if second % 3_000 == 0 {
+            low.insert(world.submit("two", Priority::Low, now), now);
+        }
+        for id in world.run(1, service, now) {
+            waited.extend(low.remove(&id).map(|since: Timestamp| now.since(since)));
+        }
+    }
+    assert!(waited.len() >= 7, "only {} of them had their turn", waited.len());
+    assert!(waited.iter().all(|wait| *wait <= bound), "{waited:?}, bound {bound:?}");
+}
+
+#[test]
+fn a_token_is_taken_when_a_turn_is_given_and_not_only_when_the_log_says_so() {
+    let limits = vec![RateLimit { max: 2, per: Duration::from_secs(60), refill: Refill::Smooth }];
+    let policy = MakerPolicy { limits, concurrency: Concurrency { api: 9, form: 9 }, ..MakerPolicy::default() };
+    let mut world = World::of(&[("one", policy)], Ageing::default());
+    for _ in 0..5 {
+        world.submit("one", Priority::Normal, at(0));
+    }
+    let mut granted = 0;
+    while let Some(mut turn) = world.turns.next(Lane::Form, 9, at(0)) {
+        let registration = world.waiting[&turn.id].clone();
+        world.turns.grant(&mut turn, &registration, at(0));
+        granted += 1;
+    }
+    assert_eq!((granted, world.turns.next_opening(at(1))), (2, Some(at(61))));
+}
+
+#[test]
+fn a_turn_that_came_to_nothing_gives_its_token_and_its_probe_back() {
+    let limits = vec![RateLimit { max: 1, per: Duration::from_secs(60), refill: Refill::Interval }];
+    let mut world = World::of(&[("one", MakerPolicy { limits, ..MakerPolicy::default() })], Ageing::default());
+    let id = world.submit("one", Priority::Normal, at(0));
+    let mut turn = world.turns.next(Lane::Form, 9, at(0)).expect("a turn");
+    let registration = world.waiting[&id].clone();
+    world.turns.grant(&mut turn, &registration, at(0));
+    world.submit("one", Priority::Normal, at(0));
+    assert_eq!(world.turns.next(Lane::Form, 9, at(0)), None);
+    world.turns.over(&turn, Some(&registration));
+    world.turns.pass_over(registration.last.sequence);
+    assert!(world.turns.next(Lane::Form, 9, at(0)).is_some());
+}
+
+#[test]
+fn after_a_failure_nothing_is_let_through_before_the_log_is_folded_up_to_it() {
+    let circuit = CircuitPolicy { failures: 1, ..CircuitPolicy::default() };
+    let mut world = World::of(&[("one", MakerPolicy { circuit, ..MakerPolicy::default() })], Ageing::default());
+    let id = world.submit("one", Priority::Normal, at(0));
+    world.submit("one", Priority::Normal, at(0));
+    let mut turn = world.turns.next(Lane::Form, 1, at(0)).expect("a turn");
+    let mut after = world.waiting[&id].clone();
+    world.turns.grant(&mut turn, &after, at(0));
+    after.attempts = 1;
+    after.last = Link { sequence: 7, hash: RecordHash([0; 32]) };
+    world.turns.over(&turn, Some(&after));
+    assert_eq!(world.turns.next(Lane::Form, 1, at(0)), None);
+    world.turns.pass_over(7);
+    assert!(world.turns.next(Lane::Form, 1, at(0)).is_some());
+}
+
+#[test]
+fn the_manual_lane_goes_by_class_and_then_by_submission() {
+    let mut world = World::of(&[], Ageing::default());
+    for (number, class) in [(1, Priority::Low), (2, Priority::Normal), (3, Priority::High), (4, Priority::Normal)] {
+        world.turns.queue(&registration(number, "one", class, at(number)), Lane::Manual);
+    }
+    let order: Vec<_> =
+        std::iter::from_fn(|| world.turns.next(Lane::Manual, 9, at(9))).map(|turn| turn.id.0.as_u128()).collect();
+    assert_eq!(order, [3, 2, 4, 1]);
+}

@@ -1,0 +1,79 @@
+//! Why a command did not do what it should: a text for people, and the documented exit code.
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::show;
+
+/// Why a command did not do what it should, as an exit code and a text.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The service answered with an error.
+    #[error("{}", explain(.0))]
+    Answer(Box<Status>),
+    /// The service is not there.
+    #[error("failed to reach the service at {server}; is it running? `regflow serve` starts it")]
+    Unreachable { server: String },
+    /// Something that the command line must say is missing.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// Some of many were refused; what was printed tells which.
+    #[error("{refused} of {matched} could not be tried again")]
+    NotAll { refused: usize, matched: u32 },
+    /// Whoever read our output has left (`regflow list | head`): nothing is wrong.
+    #[error("the output was closed")]
+    OutputClosed(#[from] std::io::Error),
+    /// Something on our side.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        Self::Answer(Box::new(status))
+    }
+}
+
+impl ClientError {
+    /// The documented exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreachable { .. } => 5,
+            Self::Usage(_) => 2,
+            Self::NotAll { .. } => 4,
+            Self::OutputClosed(_) => 0,
+            Self::Other(_) => 1,
+            Self::Answer(status) => match status.code() {
+                Code::InvalidArgument => 2,
+                Code::NotFound => 3,
+                Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => 4,
+                Code::Unavailable | Code::DeadlineExceeded => 5,
+                Code::Ok
+                | Code::Cancelled
+                | Code::Unknown
+                | Code::PermissionDenied
+                | Code::ResourceExhausted
+                | Code::OutOfRange
+                | Code::Unimplemented
+                | Code::Internal
+                | Code::DataLoss
+                | Code::Unauthenticated => 1,
+            },
+        }
+    }
+}
+
+/// The status with every field that it names on a line of its own.
+fn explain(status: &Status) -> String {
+    let details = status.get_error_details();
+    let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+    if violations.is_empty() {
+        return show::printable(status.message());
+    }
+    let heading = if status.code() == Code::InvalidArgument { "the request has mistakes" } else { status.message() };
+    let lines: Vec<String> = violations
+        .iter()
+        .map(|v| format!("\n  {} {}", show::printable(&v.field), show::printable(&v.description)))
+        .collect();
+    format!("{}:{}", show::printable(heading), lines.concat())
+}
