@@ -3,7 +3,7 @@
 //! Measured: a driver that is killed leaves its browsers, unless they were started with `--remote-debugging-pipe`;
 //! and a driver outlives a `kill -9` of its parent, unless it has a parent-death signal.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -21,6 +21,9 @@ pub(crate) const DRIVER_FOLDER: &str = "driver";
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPER_POLL: Duration = Duration::from_millis(50);
 const READY_LINES_MAX: usize = 50;
+/// How often a folder that is still written into is emptied, and the pause between.
+const EMPTY_TRIES_MAX: u32 = 40;
+const EMPTY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running chromedriver; dropping the last handle ends it.
 #[derive(Debug)]
@@ -149,14 +152,20 @@ fn port_in(line: &str) -> Option<u16> {
     rest.trim_end().trim_end_matches('.').parse().ok()
 }
 
-/// Makes an empty folder, whatever was there.
+/// Makes an empty folder, whatever was there. Browsers of a process that was just killed may still be writing into it.
 pub(crate) fn empty(path: &Path) -> Result<(), BrowserError> {
     let fail = |source| BrowserError::TempDir { path: path.to_owned(), source };
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(error)),
-        Ok(()) | Err(_) => {}
+    let mut tries = 1;
+    loop {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && tries < EMPTY_TRIES_MAX => {
+                thread::sleep(EMPTY_PAUSE);
+                tries += 1;
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
+            Ok(()) | Err(_) => return std::fs::create_dir_all(path).map_err(fail),
+        }
     }
-    std::fs::create_dir_all(path).map_err(fail)
 }
 
 #[cfg(test)]

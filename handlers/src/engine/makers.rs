@@ -120,8 +120,8 @@ impl Engine {
         let maker = self.turns.guards.maker(index);
         let (world, connector) = (self.world.clone(), maker.connector.clone());
         let behind = (maker.last, maker.last_record);
-        for event in &events {
-            tracing::info!(connector, event = event.name(), "a fact about a maker");
+        for event in events.iter().filter(|event| !matches!(event, MakerEvent::HealthChecked(_))) {
+            tracing::info!(connector, event = event.name(), "a fact about a maker is stored");
         }
         self.makers.writing.insert(index, None);
         let task = self.tasks.spawn(async move {
