@@ -144,6 +144,8 @@ impl Keeper {
 
     async fn beat(&mut self) {
         let was_held = self.lease.is_held();
+        // one that ran out and is taken again below was lost in between, and watchers must hear of it
+        self.lease.note();
         let doing = if was_held { self.renew().await } else { self.try_to_take().await };
         if let Err(error) = doing {
             tracing::debug!(%error, "the lease cannot be asked for");

@@ -249,6 +249,11 @@ fn skip(registration: &Registration, method: Method, reason: SkipReason) -> Resu
     if !may_move_on(&registration.stage) {
         return Err(not_now(registration, "moved on", "wait until the present step ends"));
     }
+    // another method, or the owner, could register it a second time
+    if registration.in_doubt {
+        let detail = "waiting longer would make it late, and an earlier try may have been taken".to_owned();
+        return Ok(vec![OutcomeUnknown { attempt: registration.attempts, detail }.into()]);
+    }
     Ok(vec![MethodSkipped { method, reason }.into()])
 }
 

@@ -62,10 +62,20 @@ pub fn next_step(registration: &Registration, outlook: &Outlook<'_>, now: Timest
 }
 
 /// When a registration that is held in front of its method must move on, so that its owner has the time to finish it.
-#[must_use]
-pub fn latest_hold(registration: &Registration, outlook: &Outlook<'_>) -> Option<Timestamp> {
+fn latest_hold(registration: &Registration, outlook: &Outlook<'_>) -> Option<Timestamp> {
     let deadline = deadline_of(registration, outlook)?;
     Some(deadline.latest_safe().max(registration.updated_at.plus(SHORT_WAIT)))
+}
+
+/// When a registration in a line must be looked at again although the line has not moved: held ones for their alert and for
+/// their last safe moment, others for the latter. `now` keeps short waits out of it.
+#[must_use]
+pub fn line_timer(registration: &Registration, outlook: &Outlook<'_>, now: Timestamp) -> Option<Timestamp> {
+    let deadline = deadline_of(registration, outlook)?;
+    if !matches!(registration.stage, Stage::Held { .. }) {
+        return Some(deadline.latest_safe().max(now.plus(SHORT_WAIT)));
+    }
+    [latest_hold(registration, outlook), deadline_timer(registration, &deadline)].into_iter().flatten().min()
 }
 
 fn by_stage(registration: &Registration, outlook: &Outlook<'_>, now: Timestamp) -> Step {

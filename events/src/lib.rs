@@ -35,7 +35,7 @@ pub use event::Event;
 pub use guards::{Guards, MakerIndex};
 pub use health::{CheckResult, Drift, DriftKind, HealthState};
 pub use id::{PersonKeyId, RecordId, RegistrationId, Sequence, Shard};
-pub use ladder::{Outlook, Step, latest_hold, next_step};
+pub use ladder::{Outlook, Step, line_timer, next_step};
 pub use line::{Ageing, Job, Line, longest_wait};
 pub use maker::{Admission, Maker};
 pub use maker_event::{AlertKind, MakerEvent, Severity};

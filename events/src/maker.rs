@@ -14,6 +14,8 @@ use crate::time::Timestamp;
 use crate::vitals::Vitals;
 use crate::words::Method;
 
+/// What is older is no news to operators.
+const NEWS_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The methods that have a circuit.
 pub const GUARDED: [Method; 2] = [Method::Api, Method::AutomationReliable];
 
@@ -34,7 +36,8 @@ pub struct Maker {
     pub vitals: Vitals,
     circuits: [Circuit; 2],
     pauses: [Option<Pause>; 2],
-    unmailed: BTreeMap<Sequence, Vec<MakerEvent>>,
+    /// By record: when, and what operators should know of it.
+    unmailed: BTreeMap<Sequence, (Timestamp, Vec<MakerEvent>)>,
 }
 
 /// An operator's pause.
@@ -129,7 +132,7 @@ impl Maker {
     /// The oldest record that operators were not mailed yet, and what they should know of it.
     #[must_use]
     pub fn unmailed(&self) -> Option<(Sequence, &[MakerEvent])> {
-        self.unmailed.first_key_value().map(|(sequence, events)| (*sequence, events.as_slice()))
+        self.unmailed.first_key_value().map(|(sequence, (_, events))| (*sequence, events.as_slice()))
     }
 
     /// An attempt with it began.
@@ -174,9 +177,12 @@ impl Maker {
         for event in &stored.record.events {
             self.evolve(event, stored);
         }
+        // nobody wants old news, for example when operators are named for the first time
+        let at = stored.record.at;
+        self.unmailed.retain(|_, (since, _)| at.since(*since) < NEWS_MAX);
         let told: Vec<_> = stored.record.events.iter().filter(|event| is_for_operators(event)).cloned().collect();
         if !told.is_empty() {
-            self.unmailed.insert(stored.sequence, told);
+            self.unmailed.insert(stored.sequence, (at, told));
         }
         self.last = Some(stored.link());
         self.last_record = Some(stored.record.id);

@@ -320,7 +320,9 @@ impl Registration {
             Event::MethodSkipped(skipped) => {
                 self.stage = Stage::Skipped { method: skipped.method, reason: skipped.reason };
             }
-            Event::MakerThrottled(_) | Event::AttemptRepeated(_) => {}
+            Event::MakerThrottled(_) => {}
+            // its first sending may have been taken
+            Event::AttemptRepeated(_) => self.in_doubt = true,
             Event::DeadlineNear(_) => self.deadline_alerted = true,
             Event::Expired(expired) => self.stage = Stage::Expired { last_day: expired.last_day },
             Event::ManualRequired(manual) => {

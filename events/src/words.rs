@@ -112,6 +112,8 @@ wire_enum! {
         RateLimit = 2, "rate_limit";
         /// An operator paused the maker or the method.
         Paused = 3, "paused";
+        /// Its turn: so many are before it that its last day comes near.
+        Turn = 4, "turn";
     }
 }
 

@@ -9,7 +9,7 @@ use regflow_events::record::{Record, hash_of};
 use regflow_events::{
     Actor, Answer, Command, Conclusion, Deadline, ErrorKind, Event, Failure, FieldProblem, HoldReason, ManualReason,
     Method, ObjectRef, Outcome, Outlook, PersonKeyId, Priority, RecordId, Registration, RegistrationId, RetryPolicy,
-    Says, Shard, SkipReason, Stage, Status, Step, Stored, Timestamp, decide, next_step,
+    Says, Shard, SkipReason, Stage, Status, Step, Stored, Timestamp, decide, line_timer, next_step,
 };
 use uuid::Uuid;
 
@@ -455,4 +455,36 @@ fn a_repeated_attempt_keeps_its_number() {
     assert_eq!(story.wish(Command::RepeatAttempt).unwrap(), ["attempt_repeated"]);
     assert_eq!((story.registration.attempts, story.status()), (1, Status::Processing));
     assert!(Story::submitted().wish(Command::RepeatAttempt).is_err());
+}
+
+/// A first try that the maker may have taken, and that will be made again.
+fn left_in_doubt() -> Story {
+    let failure = Failure { in_doubt: true, ..Failure::new(ErrorKind::Timeout, "no answer") };
+    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    story.wish(concluded(1, Outcome::Failed(failure), Some(NOW))).unwrap();
+    story
+}
+
+#[test]
+fn what_is_in_doubt_is_never_passed_on_to_another_method() {
+    let mut story = left_in_doubt();
+    let names = story.wish(Command::Skip(Method::Api, SkipReason::DeadlineNear)).unwrap();
+    assert_eq!((names, story.status()), (vec!["outcome_unknown"], Status::OutcomeUnknown));
+}
+
+#[test]
+fn an_attempt_that_is_made_once_more_is_in_doubt_until_it_went_well() {
+    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api)).given(Command::RepeatAttempt);
+    assert_eq!(story.wish(failed(1, ErrorKind::Network, None)).unwrap(), ["attempt_failed", "outcome_unknown"]);
+}
+
+#[test]
+fn a_registration_that_is_held_is_looked_at_for_its_alert_and_for_its_last_safe_moment() {
+    let outlook = Outlook { deadline: Some(deadline()), ..outlook(LADDER) };
+    let mut story = Story::submitted();
+    assert_eq!(line_timer(&story.registration, &outlook, NOW), Some(deadline().latest_safe()));
+    story.wish(hold(HoldReason::Paused, None)).unwrap();
+    assert_eq!(line_timer(&story.registration, &outlook, NOW), Some(deadline().alert_at()));
+    story.wish(Command::AlertDeadline(deadline().last_day)).unwrap();
+    assert_eq!(line_timer(&story.registration, &outlook, NOW), Some(deadline().latest_safe()));
 }

@@ -33,23 +33,33 @@ pub(crate) async fn mail(
         lines: told.iter().filter_map(line).collect(),
         reference: format!("record {sequence}"),
     })?;
+    let mut passing = None;
     for operator in &world.options.operators {
         let purpose = format!("alert/{sequence}/{operator}");
-        world
-            .mailer
-            .send(&Letter {
-                message_id: mail::message_id(connector, &purpose, &world.options.mail_domain),
-                written_at: world.now().to_jiff(),
-                to_name: String::new(),
-                to_address: operator.clone(),
-                subject: words.subject.clone(),
-                text: words.text.clone(),
-                html: words.html.clone(),
-                attachments: Vec::new(),
-            })
-            .await?;
+        let message_id = mail::message_id(connector, &purpose, &world.options.mail_domain);
+        match world.mailer.send(&letter(world, &words, message_id, operator)).await {
+            Ok(()) => {}
+            // it would never arrive, and must not keep the others from what comes next
+            Err(error) if error.is_permanent() => {
+                tracing::error!(connector, %error, "an address of alerts.to cannot be mailed");
+            }
+            Err(error) => passing = Some(error),
+        }
     }
-    Ok(())
+    passing.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn letter(world: &World, words: &mail::Rendered, message_id: String, operator: &str) -> Letter {
+    Letter {
+        message_id,
+        written_at: world.now().to_jiff(),
+        to_name: String::new(),
+        to_address: operator.to_owned(),
+        subject: words.subject.clone(),
+        text: words.text.clone(),
+        html: words.html.clone(),
+        attachments: Vec::new(),
+    }
 }
 
 /// The most important of it in a few words.

@@ -37,6 +37,8 @@ const PAGE_WAIT: Duration = Duration::from_secs(1);
 const PAGES_AHEAD: usize = 4;
 /// Pause of a registration whose log or store did not answer.
 const STALL_PAUSE: Duration = Duration::from_secs(1);
+/// Histories that are read anew at once.
+const RELOADS_MAX: usize = 64;
 /// Questions that may wait for an answer.
 const QUESTIONS_MAX: usize = 256;
 
@@ -73,6 +75,8 @@ pub struct Engine {
     turns: Turns,
     /// Asked for again in the past that is being folded.
     woken: HashMap<RegistrationId, Shard>,
+    /// Histories that are read anew at this moment.
+    reloads: usize,
     tasks: JoinSet<Drove>,
     under_way: HashMap<Id, Task>,
     position: Sequence,
@@ -100,6 +104,7 @@ impl Engine {
             slots: Slots::default(),
             turns,
             woken: HashMap::new(),
+            reloads: 0,
             tasks: JoinSet::new(),
             under_way: HashMap::new(),
             position: 0,
@@ -161,7 +166,7 @@ impl Engine {
     /// here, and the first page that says "caught up" makes us live. False when that cannot be done yet.
     async fn on_lease(&mut self, held: bool, reader: &mut Reader, shutdown: &CancellationToken) -> bool {
         self.live = false;
-        self.turns.forget_grants();
+        self.makers.taken_over = false;
         if !held {
             return true;
         }
@@ -223,9 +228,7 @@ impl Engine {
             self.makers.taken_over = false;
             self.makers.restless.extend(self.turns.guards.makers().map(|(index, _)| index));
             for (id, shard) in std::mem::take(&mut self.woken) {
-                if !self.slots.has(id) {
-                    self.reload(shard, id);
-                }
+                self.slots.alarm_at(self.live_since, id, shard);
             }
         }
     }
@@ -272,7 +275,8 @@ impl Engine {
     fn time_to_wake(&self) -> Duration {
         let now = self.world.now();
         let timed = self.slots.next_wake();
-        let work = [self.slots.next_alarm(), self.next_of_makers(now), self.turns.next_opening(now)];
+        let alarm = self.slots.next_alarm().filter(|_| self.reloads < RELOADS_MAX);
+        let work = [alarm, self.next_of_makers(now), self.turns.next_opening(now)];
         let next = if self.works() { work.into_iter().chain([timed]).flatten().min() } else { timed };
         next.map_or(PAGE_WAIT, |at| at.since(now).min(PAGE_WAIT))
     }

@@ -1,6 +1,9 @@
 //! Who comes next, of all: lines in front of makers' methods, behind the makers' guards, and the lanes that share our means.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+mod lane;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use events::line::{Ageing, Job, Line};
@@ -9,43 +12,7 @@ use events::{
     StoredMaker, Timestamp,
 };
 
-/// Work that shares a bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Lane {
-    /// Calls of makers' APIs.
-    Api,
-    /// Browsers.
-    Form,
-    /// Packets and mail.
-    Manual,
-    /// Questions to makers, and attempts that a crash interrupted.
-    Ask,
-    /// Notes in the log: nothing leaves the house.
-    Note,
-}
-
-impl Lane {
-    /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Note, Self::Ask, Self::Api, Self::Form, Self::Manual];
-
-    /// The lane of a method.
-    pub(crate) const fn of(method: Method) -> Self {
-        match method {
-            Method::Api => Self::Api,
-            Method::AutomationReliable => Self::Form,
-            Method::AssistedManual => Self::Manual,
-        }
-    }
-
-    /// The method whose lines stand in front of it, if any do.
-    const fn guarded(self) -> Option<Method> {
-        match self {
-            Self::Api => Some(Method::Api),
-            Self::Form => Some(Method::AutomationReliable),
-            Self::Manual | Self::Ask | Self::Note => None,
-        }
-    }
-}
+pub(crate) use lane::Lane;
 
 /// A line in front of one maker's method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,20 +23,20 @@ pub(crate) struct LineKey {
     pub(crate) method: Method,
 }
 
-/// Where one registration stands.
+/// Where one registration stands; small, because many may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In a line.
     Line(LineKey),
     /// In a lane without lines.
-    Lane(Lane, Simple),
+    Lane(Lane),
     /// Nowhere: it waits for a time.
     Time,
 }
 
 /// A place in a lane without lines: the class first (1 is best), then the order of submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Simple {
+struct Simple {
     class: u8,
     since: Timestamp,
     id: RegistrationId,
@@ -117,6 +84,8 @@ struct Queue {
 #[derive(Debug, Clone, Copy)]
 struct Grant {
     key: LineKey,
+    /// It is the one that a half open circuit lets through.
+    probe: bool,
 }
 
 /// All who wait, and what they wait for.
@@ -128,12 +97,16 @@ pub(crate) struct Turns {
     running: HashMap<Lane, usize>,
     turns: u64,
     grants: HashMap<(RegistrationId, u32), Grant>,
+    /// Attempts whose turn is over, with the place of the log up to which they must be folded.
+    settling: BinaryHeap<Reverse<(Sequence, RegistrationId, u32)>>,
     reserved: HashMap<MakerIndex, u32>,
     tenants: HashMap<String, u32>,
     ageing: Ageing,
     position: Sequence,
 }
 
+/// How soon an attempt that a crash interrupted is looked at again while its maker is paused.
+const PAUSE_LOOK: Duration = Duration::from_secs(1);
 /// One in so many turns of a lane goes to the line that waited longest, whatever class stands in it.
 pub(crate) const LINE_TURN_EVERY: u64 = 4;
 
@@ -146,6 +119,7 @@ impl Turns {
             running: HashMap::new(),
             turns: 0,
             grants: HashMap::new(),
+            settling: BinaryHeap::new(),
             reserved: HashMap::new(),
             tenants: HashMap::new(),
             ageing,
@@ -155,7 +129,6 @@ impl Turns {
 
     /// Takes in a record of a registration; tells which maker it was about.
     pub(crate) fn take(&mut self, stored: &Stored) -> Option<MakerIndex> {
-        self.position = stored.sequence;
         let about = self.guards.take(stored);
         for event in &stored.record.events {
             if let events::Event::AttemptStarted(started) = event {
@@ -164,18 +137,23 @@ impl Turns {
                 self.started(stored.registration, repeated.attempt);
             }
         }
+        self.pass_over(stored.sequence);
         about
     }
 
     /// Takes in a record of a maker.
     pub(crate) fn take_maker(&mut self, stored: &StoredMaker) -> MakerIndex {
-        self.position = stored.sequence;
+        self.pass_over(stored.sequence);
         self.guards.take_maker(stored)
     }
 
-    /// Something stands at this place of the log that nobody can read.
-    pub(crate) const fn pass_over(&mut self, sequence: Sequence) {
+    /// The log is folded up to here, whatever stands there.
+    pub(crate) fn pass_over(&mut self, sequence: Sequence) {
         self.position = sequence;
+        while let Some(Reverse((_, id, attempt))) = self.settling.peek().filter(|next| next.0.0 <= sequence).copied() {
+            self.settling.pop();
+            self.started(id, attempt);
+        }
     }
 
     fn started(&mut self, id: RegistrationId, attempt: u32) {
@@ -189,7 +167,7 @@ impl Turns {
         if let Some(reserved) = self.reserved.get_mut(&grant.key.maker) {
             *reserved = reserved.saturating_sub(1);
         }
-        if let Some(queue) = self.queues.get_mut(&grant.key) {
+        if let Some(queue) = self.queues.get_mut(&grant.key).filter(|_| grant.probe) {
             queue.probe = false;
         }
     }
@@ -230,23 +208,21 @@ impl Turns {
 
     /// Puts it into a lane without lines.
     pub(crate) fn queue(&mut self, registration: &Registration, lane: Lane) -> Place {
-        let (class, since, id) = (registration.priority.number(), registration.submitted_at, registration.id);
-        let simple = Simple { class, since, id };
-        self.simple.entry(lane).or_default().insert(simple);
-        Place::Lane(lane, simple)
+        self.simple.entry(lane).or_default().insert(Simple::of(registration));
+        Place::Lane(lane)
     }
 
     /// Takes it out of where it stands.
-    pub(crate) fn leave(&mut self, id: RegistrationId, place: Place) {
+    pub(crate) fn leave(&mut self, registration: &Registration, place: Place) {
         match place {
             Place::Line(key) => {
                 if let Some(queue) = self.queues.get_mut(&key) {
-                    queue.line.remove(id);
+                    queue.line.remove(registration.id);
                 }
             }
-            Place::Lane(lane, simple) => {
+            Place::Lane(lane) => {
                 if let Some(waiting) = self.simple.get_mut(&lane) {
-                    waiting.remove(&simple);
+                    waiting.remove(&Simple::of(registration));
                 }
             }
             Place::Time => {}
@@ -319,7 +295,7 @@ impl Turns {
         if let Some(queue) = self.queues.get_mut(&key) {
             queue.probe = probe;
         }
-        self.reserve(turn, key, registration, registration.attempts + 1);
+        self.reserve(turn, Grant { key, probe }, registration, registration.attempts + 1);
     }
 
     /// As `grant`, for an attempt that a crash interrupted and that is made once more; when there is no token: when there
@@ -332,25 +308,23 @@ impl Turns {
         now: Timestamp,
     ) -> Result<(), Timestamp> {
         let maker = self.guards.index_of(&registration.connector);
-        let (bucket, reserved) = (&self.guards.maker(maker).bucket, self.reserved.get(&maker).copied().unwrap_or(0));
-        if bucket.available(now, reserved) == 0 {
-            return Err(bucket.next_token(now, reserved));
+        let reserved = self.reserved.get(&maker).copied().unwrap_or(0);
+        let of_maker = self.guards.maker(maker);
+        if of_maker.pause(method).is_some() {
+            return Err(now.plus(PAUSE_LOOK));
         }
-        self.reserve(turn, LineKey { maker, method }, registration, registration.attempts);
+        if of_maker.bucket.available(now, reserved) == 0 {
+            return Err(of_maker.bucket.next_token(now, reserved));
+        }
+        let grant = Grant { key: LineKey { maker, method }, probe: false };
+        self.reserve(turn, grant, registration, registration.attempts);
         Ok(())
     }
 
-    fn reserve(&mut self, turn: &mut Turn, key: LineKey, registration: &Registration, attempt: u32) {
-        *self.reserved.entry(key.maker).or_default() += 1;
+    fn reserve(&mut self, turn: &mut Turn, grant: Grant, registration: &Registration, attempt: u32) {
+        *self.reserved.entry(grant.key.maker).or_default() += 1;
         (turn.attempt, turn.seen) = (Some(attempt), registration.last.sequence);
-        self.grants.insert((registration.id, attempt), Grant { key });
-    }
-
-    /// Another process may have worked meanwhile: what was let through before says nothing any more.
-    pub(crate) fn forget_grants(&mut self) {
-        self.grants.clear();
-        self.reserved.clear();
-        self.queues.values_mut().for_each(|queue| queue.probe = false);
+        self.grants.insert((registration.id, attempt), grant);
     }
 
     /// A turn is over. `after`: the registration as its driver left it, when it came back.
@@ -366,9 +340,14 @@ impl Turns {
             }
         }
         // what did start is counted when it is folded
-        let began = |attempt| after.is_some_and(|after| after.attempts >= attempt && after.last.sequence > turn.seen);
-        if let Some(attempt) = turn.attempt.filter(|attempt| !began(*attempt)) {
-            self.started(turn.id, attempt);
+        let Some(attempt) = turn.attempt else { return };
+        let began = after.filter(|after| after.attempts >= attempt && after.last.sequence > turn.seen);
+        match began {
+            // the fold will have counted it by then, if it began at all
+            Some(after) if after.last.sequence > self.position => {
+                self.settling.push(Reverse((after.last.sequence, turn.id, attempt)));
+            }
+            Some(_) | None => self.started(turn.id, attempt),
         }
     }
 
@@ -419,7 +398,8 @@ impl Turns {
             Closed::Guard(admission) => opens_at(admission),
             Closed::Busy => None,
         });
-        openings.min()
+        // one that should be open already waits for a record that is on its way
+        openings.filter(|at| *at > now).min()
     }
 
     /// The maker of a line.
@@ -434,7 +414,8 @@ impl Turns {
     }
 
     /// How many are before it in a lane without lines.
-    pub(crate) fn ahead_in_lane(&self, lane: Lane, place: Simple) -> usize {
+    pub(crate) fn ahead_in_lane(&self, lane: Lane, registration: &Registration) -> usize {
+        let place = Simple::of(registration);
         self.simple.get(&lane).map_or(0, |waiting| waiting.range(..place).count())
     }
 
@@ -458,6 +439,12 @@ impl Turns {
     pub(crate) fn len(&self) -> usize {
         let lines: usize = self.queues.values().map(|queue| queue.line.len()).sum();
         lines + self.simple.values().map(BTreeSet::len).sum::<usize>()
+    }
+}
+
+impl Simple {
+    const fn of(registration: &Registration) -> Self {
+        Self { class: registration.priority.number(), since: registration.submitted_at, id: registration.id }
     }
 }
 

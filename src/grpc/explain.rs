@@ -141,6 +141,7 @@ fn guard(method: Method, reason: HoldReason, until: Option<Timestamp>) -> v1::Wa
         HoldReason::CircuitOpen => WaitKind::Circuit,
         HoldReason::RateLimit => WaitKind::Token,
         HoldReason::Paused => WaitKind::Operator,
+        HoldReason::Turn => WaitKind::Turn,
     };
     v1::WaitsFor { until: until.map(timestamp), ..one(kind, Some(method), words::guard(method, reason)) }
 }

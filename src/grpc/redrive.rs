@@ -82,6 +82,10 @@ impl Redrive {
         if let Some(from) = self.from.filter(|from| !connector.ladder().contains(from)) {
             return Err(format!("{} does not have the method {from}", connector.name()));
         }
+        // a fresh run would have another key, and the maker would take it for another product
+        if row.registration.in_doubt {
+            return Err("an earlier try may have been taken: ask the maker, then retry this one by itself".to_owned());
+        }
         let command = Command::Retry { from: self.from, reason: None, correction: None };
         decide(&row.registration, command).map(drop).map_err(|refusal| refusal.to_string())
     }

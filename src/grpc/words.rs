@@ -15,6 +15,7 @@ pub fn guard(method: Method, reason: HoldReason) -> String {
     match reason {
         HoldReason::CircuitOpen => format!("the circuit of {} to close", name(method)),
         HoldReason::RateLimit => "a token of the maker's rate limit".to_owned(),
+        HoldReason::Turn => format!("its turn with {}", name(method)),
         HoldReason::Paused => format!("an operator to resume {}", name(method)),
     }
 }

@@ -151,7 +151,9 @@ fn is_settled(r: &v1::Registration) -> bool {
 
 fn judge_state(request: &str, r: &v1::Registration) {
     let allowed: &[State] = match request.split('-').next() {
-        Some("api" | "form") => &[State::Success],
+        Some("api") => &[State::Success],
+        // two forms cut off are two tries used up: then it is the owner's turn
+        Some("form") => &[State::Success, State::ManualRequired],
         // these makers cannot be asked: of an attempt that was cut off a person decides
         Some("no") => &[State::Success, State::OutcomeUnknown],
         _ => &[State::ManualRequired, State::OutcomeUnknown],

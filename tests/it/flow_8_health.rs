@@ -5,6 +5,7 @@ use proto::v1::operations_client::OperationsClient;
 use sandbox::Maker;
 use sandbox::faults::{Fault, Mode, Scope};
 
+use crate::notifications::Subscriber;
 use crate::support::{PATIENCE, Service, Stage};
 
 /// A round each second, and everything told after two.
@@ -55,12 +56,18 @@ async fn an_api_that_is_down_is_an_incident_that_is_mailed_once_and_closed_when_
     stage.maker("norrland", &[], EVERY_SECOND);
     let service = start(&stage).await;
     until(&service, "norrland", |maker| maker.health() == v1::Health::Healthy).await;
+    let mut subscriber = Subscriber::connect_to(&service, "notify.$operators.norrland.incident_opened").await;
 
     stage.fault(Maker::Norrland, Stage::answers(503, None));
     let ill = until(&service, "norrland", |maker| maker.incident.is_some()).await;
     assert_eq!(ill.health(), v1::Health::Down);
     assert!(!ill.alerts.is_empty());
     assert_eq!(mails(&stage, "an incident began").await, 1);
+    let (_, told) = subscriber.next().await;
+    assert_eq!(
+        (&told["type"], &told["data"]["state"]),
+        (&"io.regflow.maker.incident_opened.v1".into(), &"down".into())
+    );
 
     stage.sandbox.faults().clear();
     until(&service, "norrland", |maker| maker.health() == v1::Health::Healthy && maker.incident.is_none()).await;

@@ -16,6 +16,7 @@ mod nats;
 mod notifications;
 mod operate;
 mod operations;
+mod reconcile;
 mod restart;
 mod support;
 mod takeover;

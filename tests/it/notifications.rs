@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::support::{PATIENCE, Service, Stage, product};
+use crate::support::{PATIENCE, Service, Stage, days_ago, product};
 
 /// A subscriber by the plain NATS protocol, as any client of any language would be one.
 pub struct Subscriber(BufReader<TcpStream>);
@@ -34,7 +34,7 @@ impl Subscriber {
     }
 
     /// The next message: subject and body.
-    async fn next(&mut self) -> (String, Value) {
+    pub async fn next(&mut self) -> (String, Value) {
         let (subject, body) = self.next_bytes().await;
         (subject, serde_json::from_slice(&body).unwrap())
     }
@@ -65,6 +65,31 @@ impl Subscriber {
     async fn next_in_time(&mut self) -> (String, Value) {
         tokio::time::timeout(PATIENCE, self.next()).await.expect("a notification comes")
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_day_that_comes_near_is_told_while_the_owner_has_the_packet() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let mut subscriber = Subscriber::connect(&service).await;
+    let mut request = product("Veloce", "Gran Fondo", "WV12345679");
+    if let Some(purchase) = &mut request.purchase {
+        // of thirty days four are left
+        purchase.date = days_ago(26).to_string();
+    }
+    let id = service.submit(request).await.id;
+    let told = loop {
+        let (subject, told) = subscriber.next().await;
+        if subject.ends_with("deadline_near") {
+            break told;
+        }
+    };
+    assert_eq!(
+        (told["subject"].as_str(), told["data"]["last_day"].as_str()),
+        (Some(&*id), Some(&*days_ago(-4).to_string()))
+    );
+    let seen = service.get(&id).await;
+    assert_eq!((seen.state(), seen.register_by), (State::ManualRequired, days_ago(-4).to_string()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -182,8 +182,8 @@ impl Engine {
     fn place_of(&self, registration: &Registration, place: Place) -> Option<WaitsFor> {
         match place {
             Place::Line(key) => Some(self.place_in_line(registration, key)),
-            Place::Lane(lane, simple) => {
-                Some(WaitsFor::Turn { method: None, ahead: Some(self.turns.ahead_in_lane(lane, simple)) })
+            Place::Lane(lane) => {
+                Some(WaitsFor::Turn { method: None, ahead: Some(self.turns.ahead_in_lane(lane, registration)) })
             }
             Place::Time => Some(match driver::next(&self.world, registration) {
                 events::Step::WaitUntil(at) => WaitsFor::Time(at),

@@ -1,6 +1,7 @@
 //! Makers at work: what their circuits ask to be stored, their rounds of health checks, and mail to operators.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use events::maker_event::OperatorsMailed;
 use events::vitals;
@@ -11,6 +12,8 @@ use crate::driver::Drove;
 use crate::journal;
 use crate::{alert, health_check};
 
+/// Pause after operators could not be mailed.
+const MAIL_PAUSE: Duration = Duration::from_secs(60);
 /// Makers that are checked at once: a check may need a browser.
 const CHECKS_MAX: usize = 2;
 
@@ -25,6 +28,8 @@ pub(super) struct Desk {
     writing: HashMap<MakerIndex, Option<Sequence>>,
     /// Not before: the last try failed.
     paused: HashMap<MakerIndex, Timestamp>,
+    /// Operators are not mailed before: the last try failed.
+    mail_paused: HashMap<MakerIndex, Timestamp>,
     checking: MakerSet,
     checked: HashMap<MakerIndex, Checks>,
     mailing: MakerSet,
@@ -62,7 +67,7 @@ impl Desk {
         self.restless.insert(maker);
         match of {
             Some(sequence) => drop(self.mailed.insert(maker, sequence)),
-            None => drop(self.paused.insert(maker, now.plus(STALL_PAUSE * 30))),
+            None => drop(self.mail_paused.insert(maker, now.plus(MAIL_PAUSE))),
         }
     }
 }
@@ -90,13 +95,13 @@ impl Engine {
             return false;
         }
         self.makers.paused.remove(&index);
-        self.mail_operators(index);
+        let mailed = self.mail_operators(index, now);
         let events = self.facts(index, now);
         let calm = events.is_empty();
         if !calm {
             self.write_of_maker(index, events);
         }
-        calm && self.turns.guards.maker(index).next_change().is_none() && !self.makers.mailing.contains(&index)
+        calm && mailed && self.turns.guards.maker(index).next_change().is_none()
     }
 
     /// The facts that must be stored now.
@@ -175,7 +180,7 @@ impl Engine {
     /// When time alone asks for something about a maker.
     pub(super) fn next_of_makers(&self, now: Timestamp) -> Option<Timestamp> {
         let changes = self.makers.restless.iter().filter_map(|index| self.turns.guards.maker(*index).next_change());
-        let pauses = self.makers.paused.values().copied();
+        let pauses = self.makers.paused.values().chain(self.makers.mail_paused.values()).copied();
         let can_check = self.makers.checking.len() < CHECKS_MAX;
         let checks = self.turns.guards.makers().filter_map(|(index, _)| {
             (can_check && !self.makers.checking.contains(&index)).then(|| self.next_check(index)).flatten()
@@ -183,13 +188,15 @@ impl Engine {
         changes.chain(pauses).chain(checks).filter(|at| *at > now).min()
     }
 
-    fn mail_operators(&mut self, index: MakerIndex) {
+    /// Tells operators of what they were not told yet; true when there is nothing of the kind.
+    fn mail_operators(&mut self, index: MakerIndex, now: Timestamp) -> bool {
         let (operators, maker) = (&self.world.options.operators, self.turns.guards.maker(index));
-        let Some((sequence, told)) = maker.unmailed() else { return };
+        let Some((sequence, told)) = maker.unmailed().filter(|_| !operators.is_empty()) else { return true };
         let busy = self.makers.mailing.contains(&index) || self.makers.mailed.contains_key(&index);
-        if operators.is_empty() || busy {
-            return;
+        if busy || self.makers.mail_paused.get(&index).is_some_and(|until| *until > now) {
+            return false;
         }
+        self.makers.mail_paused.remove(&index);
         let (world, connector, told) = (self.world.clone(), maker.connector.clone(), told.to_vec());
         self.makers.mailing.insert(index);
         let task = self.tasks.spawn(async move {
@@ -202,5 +209,6 @@ impl Engine {
             }
         });
         self.under_way.insert(task.id(), Task::Maker(index));
+        false
     }
 }

@@ -7,11 +7,11 @@ use bus::LoadError;
 use events::ladder::rung_after;
 use events::{
     Admission, Command, HoldReason, Method, Registration, RegistrationId, Shard, SkipReason, Stage, Step, Timestamp,
-    WhenOpen, latest_hold,
+    WhenOpen, line_timer,
 };
 use tokio::task::{Id, JoinError};
 
-use super::{Engine, STALL_PAUSE, Slot, Task};
+use super::{Engine, RELOADS_MAX, STALL_PAUSE, Slot, Task};
 use crate::driver::{self, Drove};
 use crate::journal::{self, JournalError};
 use crate::turns::{Lane, LineKey, Place, Turn, opens_at};
@@ -28,13 +28,18 @@ impl Engine {
     pub(super) fn do_what_is_due(&mut self) {
         let now = self.world.now();
         while let Some(id) = self.slots.pop_timed(now) {
-            self.reschedule(id);
+            if !self.tell_that_it_is_late(id, now) {
+                self.reschedule(id);
+            }
         }
+        self.turns.trim();
         if !self.works() {
             return;
         }
-        while let Some((id, shard)) = self.slots.pop_alarm(now) {
-            if !self.slots.has(id) {
+        while self.reloads < RELOADS_MAX
+            && let Some((id, shard)) = self.slots.pop_alarm(now)
+        {
+            if !matches!(self.slots.get(id), Some(Slot::Driving(_) | Slot::Idle(..))) {
                 self.reload(shard, id);
             }
         }
@@ -59,7 +64,7 @@ impl Engine {
 
     pub(super) fn reschedule(&mut self, id: RegistrationId) {
         if let Some((registration, place)) = self.slots.take_idle(id) {
-            self.turns.leave(id, place);
+            self.turns.leave(&registration, place);
             self.schedule(*registration);
         }
     }
@@ -89,8 +94,8 @@ impl Engine {
     fn join(&mut self, registration: &Registration, method: Method) -> Place {
         let connector = self.world.connector(registration);
         let outlook = driver::outlook(registration, &connector);
-        if let (Stage::Held { .. }, Some(latest)) = (&registration.stage, latest_hold(registration, &outlook)) {
-            self.slots.wake_at(latest, registration.id);
+        if let Some(at) = line_timer(registration, &outlook, self.world.now()) {
+            self.slots.wake_at(at, registration.id);
         }
         self.turns.join(registration, method, outlook.deadline.map(|deadline| deadline.last_day))
     }
@@ -126,12 +131,44 @@ impl Engine {
     /// Those in front of a closed guard are told why they wait, or go to the next method, as the maker's file says.
     fn tell_who_waits(&mut self, now: Timestamp) {
         for (key, admission) in self.turns.held_up(now, WORTH_TELLING) {
+            let mut in_doubt = Vec::new();
             while self.turns.has_room(Lane::Note, NOTES_MAX) {
                 let Some((id, command)) = self.next_to_tell(key, admission, now) else { break };
-                self.tell(id, command);
+                match (&command, self.slots.get(id)) {
+                    (Command::Skip(..), Some(Slot::Idle(registration, _))) if registration.in_doubt => {
+                        in_doubt.push(id)
+                    }
+                    _ => self.tell(id, command),
+                }
             }
+            in_doubt.into_iter().for_each(|id| self.keep_in_doubt(id, key, admission));
         }
-        self.turns.trim();
+    }
+
+    /// Another method could register a second time what the maker may have taken: it waits for the circuit instead.
+    fn keep_in_doubt(&mut self, id: RegistrationId, key: LineKey, admission: Admission) {
+        let told = matches!(self.slots.get(id), Some(Slot::Idle(r, _)) if matches!(r.stage, Stage::Held { .. }));
+        if told {
+            self.reschedule(id);
+        } else {
+            let (method, reason) = (key.method, HoldReason::CircuitOpen);
+            self.tell(id, Command::Hold { method, reason, until: opens_at(admission) });
+        }
+    }
+
+    /// One that waits in a line that moves, but so slowly that its last day comes near: from now on it counts as held.
+    fn tell_that_it_is_late(&mut self, id: RegistrationId, now: Timestamp) -> bool {
+        let Some(Slot::Idle(registration, Place::Line(key))) = self.slots.get(id) else { return false };
+        let (connector, method) = (self.world.connector(registration), key.method);
+        let outlook = driver::outlook(registration, &connector);
+        let held = matches!(registration.stage, Stage::Held { .. });
+        let late = line_timer(registration, &outlook, Timestamp::default()).is_some_and(|at| at <= now);
+        if held || !late || !self.works() {
+            return false;
+        }
+        self.turns.leave(registration, Place::Line(*key));
+        self.tell(id, Command::Hold { method, reason: HoldReason::Turn, until: None });
+        true
     }
 
     fn next_to_tell(
@@ -174,10 +211,11 @@ impl Engine {
 
     /// Reads its history anew; the result comes back as a driver's does, but takes nobody's turn.
     pub(super) fn reload(&mut self, shard: Shard, id: RegistrationId) {
-        if let Some(Slot::Idle(_, place)) = self.slots.remove(id) {
-            self.turns.leave(id, place);
+        if let Some(Slot::Idle(registration, place)) = self.slots.remove(id) {
+            self.turns.leave(&registration, place);
         }
         let task = self.tasks.spawn(read_anew(self.world.clone(), shard, id));
+        self.reloads += 1;
         self.under_way.insert(task.id(), Task::Reload(shard, id));
         self.slots.put(id, Slot::Driving(Vec::new()));
     }
@@ -190,6 +228,9 @@ impl Engine {
                 (self.under_way.remove(&error.id()), None)
             }
         };
+        if matches!(task, Some(Task::Reload(..))) {
+            self.reloads = self.reloads.saturating_sub(1);
+        }
         match drove {
             Some(Drove::Done(registration)) => {
                 let registration = self.take_back(task.as_ref(), registration);
