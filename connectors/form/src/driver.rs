@@ -18,7 +18,8 @@ use crate::{BrowserError, BrowserOptions};
 
 /// Where drivers and browsers put their temporary files, in the folder of the options.
 pub(crate) const DRIVER_FOLDER: &str = "driver";
-const READY_TIMEOUT: Duration = Duration::from_secs(10);
+// a busy machine needs its time to load Chromium for the first time
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEPER_POLL: Duration = Duration::from_millis(50);
 const READY_LINES_MAX: usize = 50;
 /// How often a folder that is still written into is emptied, and the pause between.
