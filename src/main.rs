@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod grpc;
 mod household;
+mod http;
 mod serve;
 mod show;
 mod telemetry;
