@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::{Actor, Registration, RegistrationId, Shard};
+use events::{Actor, Registration, RegistrationId, Sequence, Shard};
 use futures::StreamExt;
 use handlers::desk::{self, DeskError, Receipt, RetryWish};
 use handlers::intake::{self, Accepted, Submission};
@@ -124,6 +124,24 @@ impl RegistrationsService {
         Ok((shard, id))
     }
 
+    /// Refuses to wait for a place that the log has not come to.
+    async fn check_place(&self, sequence: Sequence) -> Result<(), Status> {
+        if sequence <= self.views.status.position() {
+            return Ok(());
+        }
+        let head = self
+            .world
+            .log
+            .head()
+            .await
+            .map_err(|error| errors::passing(Code::Unavailable, "LOG_UNAVAILABLE", error.to_string()))?;
+        if sequence <= head.last_sequence {
+            return Ok(());
+        }
+        let text = format!("is {sequence}, but the log has only come to {}", head.last_sequence);
+        Err(errors::invalid_field("min_sequence", &text))
+    }
+
     /// The registration after a wish was fulfilled.
     async fn after(&self, acted: Result<Registration, DeskError>) -> Result<Response<v1::Registration>, Status> {
         let registration = acted.map_err(|error| errors::of_desk(&error))?;
@@ -166,6 +184,7 @@ impl Registrations for RegistrationsService {
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::Registration>, Status> {
         let request = request.into_inner();
         let id = convert::id(&request.id)?;
+        self.check_place(request.min_sequence).await?;
         let row = self.views.row(id, request.min_sequence).await?.ok_or_else(|| errors::not_found(&request.id))?;
         Ok(Response::new(wire::row(&row, &self.world.catalog)))
     }

@@ -13,33 +13,43 @@ use crate::grpc::{convert, errors};
 /// GET /api/registration/{id}/packet
 pub async fn packet(State(http): State<Http>, Path(id): Path<String>) -> Result<Response, Problem> {
     let (registration, events) = story(&http, &id).await?;
-    let sent = events.iter().rev().find_map(|event| match event {
-        Event::PacketSent(sent) => Some(&sent.pdf),
-        _ => None,
-    });
+    let sent =
+        events.iter().rev().find_map(|event| if let Event::PacketSent(sent) = event { Some(&sent.pdf) } else { None });
     let name = format!("{}.pdf", registration.id.reference());
     open(&http, &registration, sent, &name).await
 }
 
 /// GET /api/registration/{id}/evidence/{attempt}
-pub async fn evidence(State(http): State<Http>, Path((id, attempt)): Path<(String, u32)>) -> Result<Response, Problem> {
+pub async fn evidence(
+    State(http): State<Http>,
+    Path((id, attempt)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let attempt: u32 = attempt.parse().map_err(|_| Problem::field("attempt", "is no number of an attempt"))?;
     let (registration, events) = story(&http, &id).await?;
-    let taken = events.iter().rev().find_map(|event| match event {
-        Event::AttemptSucceeded(ended) if ended.attempt == attempt => ended.evidence.as_ref(),
-        Event::AttemptFailed(ended) if ended.attempt == attempt => ended.evidence.as_ref(),
-        _ => None,
-    });
+    let taken = events.iter().rev().filter_map(evidence_of).find(|(number, _)| *number == attempt);
+    let taken = taken.map(|(_, object)| object);
     let name = format!("{}-attempt-{attempt}.png", registration.id.reference());
     open(&http, &registration, taken, &name).await
+}
+
+/// The attempt that an event is the end of, and its screenshot.
+fn evidence_of(event: &Event) -> Option<(u32, &ObjectRef)> {
+    if let Event::AttemptSucceeded(ended) = event {
+        return Some((ended.attempt, ended.evidence.as_ref()?));
+    }
+    if let Event::AttemptFailed(ended) = event {
+        return Some((ended.attempt, ended.evidence.as_ref()?));
+    }
+    None
 }
 
 /// GET /api/registration/{id}/photo
 pub async fn photo(State(http): State<Http>, Path(id): Path<String>) -> Result<Response, Problem> {
     let (registration, events) = story(&http, &id).await?;
-    let sent = events.iter().rev().find_map(|event| match event {
-        Event::UserCompleted(done) => done.photo.as_ref(),
-        _ => None,
-    });
+    let sent = events
+        .iter()
+        .rev()
+        .find_map(|event| if let Event::UserCompleted(done) = event { done.photo.as_ref() } else { None });
     let name = format!("{}-confirmation", registration.id.reference());
     open(&http, &registration, sent, &name).await
 }

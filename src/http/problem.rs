@@ -11,9 +11,13 @@ use tonic_types::StatusExt;
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What an error tells.
+/// What an error tells; boxed, because most answers are none.
 #[derive(Debug, Clone, Serialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Told>);
+
+#[derive(Debug, Clone, Serialize)]
+struct Told {
     /// Names the kind of problem for programs.
     r#type: String,
     /// The same for people.
@@ -41,7 +45,7 @@ struct FieldError {
 impl Problem {
     /// A problem of the interface itself.
     pub fn new(status: StatusCode, reason: &str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Told {
             r#type: format!("urn:regflow:problem:{}", reason.to_lowercase().replace('_', "-")),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
@@ -49,30 +53,32 @@ impl Problem {
             reason: reason.to_owned(),
             errors: Vec::new(),
             retry_after_s: None,
-        }
+        }))
     }
 
     /// 400 naming one field.
     pub fn field(field: &str, problem: impl Into<String>) -> Self {
         let problem = problem.into();
         let detail = format!("{field} {problem}");
-        let errors = vec![FieldError { field: field.to_owned(), problem }];
-        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "INVALID_FIELDS", detail) }
+        let mut told = Self::new(StatusCode::BAD_REQUEST, "INVALID_FIELDS", detail);
+        told.0.errors.push(FieldError { field: field.to_owned(), problem });
+        told
     }
 
     /// The same, to be tried again after so many seconds.
-    pub fn retry_after(self, seconds: u64) -> Self {
-        Self { retry_after_s: Some(seconds), ..self }
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after_s = Some(seconds);
+        self
     }
 
     /// What is wrong, in a sentence for people.
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// Its status.
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 
@@ -83,11 +89,10 @@ impl From<Status> for Problem {
         let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
         let errors = violations.into_iter().map(|one| FieldError { field: one.field, problem: one.description });
         let retry = details.retry_info().and_then(|info| info.retry_delay);
-        Self {
-            errors: errors.collect(),
-            retry_after_s: retry.map(|delay| delay.as_secs().max(1)),
-            ..Self::new(http_status(status.code()), &reason, status.message())
-        }
+        let mut told = Self::new(http_status(status.code()), &reason, status.message());
+        told.0.errors = errors.collect();
+        told.0.retry_after_s = retry.map(|delay| delay.as_secs().max(1));
+        told
     }
 }
 
@@ -110,7 +115,7 @@ const fn http_status(code: Code) -> StatusCode {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, retry_after_s) = (self.status(), self.retry_after_s);
+        let (status, retry_after_s) = (self.status(), self.0.retry_after_s);
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(seconds) = retry_after_s {

@@ -17,6 +17,7 @@ mod http;
 mod live;
 mod nats;
 mod notifications;
+mod openapi;
 mod operate;
 mod operations;
 mod reconcile;
