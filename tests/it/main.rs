@@ -18,5 +18,7 @@ mod operate;
 mod operations;
 mod reconcile;
 mod restart;
+mod schemas;
+mod subscribers;
 mod support;
 mod takeover;
