@@ -1,16 +1,19 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench
+.PHONY: help setup setup-tests demo test lint bench
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: ## install what is missing (nats-server, Chromium and its driver)
 	@scripts/setup
 
+setup-tests: ## as setup, and the Python packages of the tests
+	@scripts/setup --tests
+
 demo: setup ## watch some twenty products being registered
 	cargo run -- demo
 
-test: setup ## run all tests
+test: setup-tests ## run all tests
 	cargo test --workspace
 
 lint: ## check the formatting and run clippy

@@ -19,6 +19,7 @@ mod manual_fallback;
 mod notify;
 pub mod operations;
 mod reconcile;
+pub mod told;
 mod turns;
 mod waits;
 mod world;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bus::{EventLog, Follow, FollowError, FollowItem, Lease, LoadError, Notification, NotifyError, NotifyLog};
 use events::state::HistoryError;
-use events::{Event, MakerEvent, Registration, RegistrationId, Sequence, Stored, StoredMaker, subject};
-use serde_json::{Value, json};
+use events::{Event, Registration, RegistrationId, Sequence, Stored};
 use tokio_util::sync::CancellationToken;
+
+use crate::told;
 
 /// Records read at once.
 const PAGE_RECORDS_MAX: usize = 512;
@@ -88,7 +89,7 @@ impl Notifier {
                 }
                 FollowItem::Maker(stored) => {
                     position = stored.sequence;
-                    batch.extend(of_maker(&stored));
+                    batch.extend(told::of_maker(&stored));
                 }
                 FollowItem::Unreadable { sequence, .. } => position = sequence,
             }
@@ -110,10 +111,7 @@ impl Notifier {
     }
 
     async fn notifications(&mut self, stored: &Stored) -> Result<Vec<Notification>, PublishError> {
-        let events = stored.record.events.iter().enumerate();
-        let told: Vec<(usize, &Event, Value)> =
-            events.filter_map(|(place, event)| Some((place, event, data(event)?))).collect();
-        if told.is_empty() {
+        if !told::is_told(stored) {
             return Ok(Vec::new());
         }
         let tenant = match self.tenant(stored).await {
@@ -127,8 +125,7 @@ impl Notifier {
         if stored.record.events.iter().any(ends) {
             self.tenants.remove(&stored.registration);
         }
-        let notification = |(place, event, data)| notification(stored, &tenant, place, event, data);
-        Ok(told.into_iter().map(notification).collect())
+        Ok(told::of_registration(stored, &tenant))
     }
 
     async fn tenant(&self, stored: &Stored) -> Result<Arc<str>, PublishError> {
@@ -143,98 +140,4 @@ impl Notifier {
 
 const fn ends(event: &Event) -> bool {
     matches!(event, Event::RegistrationSucceeded(_) | Event::UserCompleted(_) | Event::Cancelled(_) | Event::Expired(_))
-}
-
-fn notification(stored: &Stored, tenant: &str, place: usize, event: &Event, data: Value) -> Notification {
-    let head = json!({
-        "id": format!("{}-{place}", stored.record.id),
-        "type": format!("io.regflow.registration.{}.v1", event.name()),
-        "subject": stored.registration.to_string(),
-        "time": stored.record.at.to_string(),
-    });
-    Notification {
-        subject: subject::notification(tenant, stored.registration, event.name()),
-        position: stored.sequence,
-        body: cloud_event(head, stored.sequence, data),
-    }
-}
-
-/// What operators' programs are told of a maker.
-fn of_maker(stored: &StoredMaker) -> Vec<Notification> {
-    let events = stored.record.events.iter().enumerate().filter(|(_, event)| is_told(event));
-    let told = events.map(|(place, event)| {
-        let head = json!({
-            "id": format!("{}-{place}", stored.record.id),
-            "type": format!("io.regflow.maker.{}.v1", event.name()),
-            "subject": stored.connector,
-            "time": stored.record.at.to_string(),
-        });
-        Notification {
-            subject: subject::maker_notification(&stored.connector, event.name()),
-            position: stored.sequence,
-            body: cloud_event(head, stored.sequence, json!(event)),
-        }
-    });
-    told.collect()
-}
-
-/// A CloudEvent (1.0, JSON format) with what is common to all of ours.
-fn cloud_event(mut head: Value, sequence: Sequence, data: Value) -> bytes::Bytes {
-    head["specversion"] = json!("1.0");
-    head["source"] = json!("/regflow");
-    head["datacontenttype"] = json!("application/json");
-    head["sequence"] = json!(sequence.to_string());
-    head["data"] = data;
-    head.to_string().into()
-}
-
-/// Rounds of checks and our own book-keeping are for the log alone.
-const fn is_told(event: &MakerEvent) -> bool {
-    match event {
-        MakerEvent::CircuitOpened(_)
-        | MakerEvent::CircuitHalfOpened(_)
-        | MakerEvent::CircuitClosed(_)
-        | MakerEvent::CircuitForced(_)
-        | MakerEvent::CircuitReleased(_)
-        | MakerEvent::Paused(_)
-        | MakerEvent::Resumed(_)
-        | MakerEvent::AlertRaised(_)
-        | MakerEvent::AlertCleared(_)
-        | MakerEvent::IncidentOpened(_)
-        | MakerEvent::IncidentClosed(_) => true,
-        MakerEvent::HealthChecked(_) | MakerEvent::OperatorsMailed(_) => false,
-    }
-}
-
-/// What a subscriber is told of a fact, without personal data; nothing of the steps between, which are for the log alone.
-fn data(event: &Event) -> Option<Value> {
-    Some(match event {
-        Event::RegistrationSucceeded(e) => json!({ "method": e.method, "confirmation": e.confirmation }),
-        Event::OutcomeUnknown(e) => json!({ "attempt": e.attempt, "detail": e.detail }),
-        Event::ManualRequired(e) => json!({ "reason": e.reason }),
-        Event::PacketSent(e) => json!({ "message_id": e.message_id }),
-        Event::UserCompleted(e) => json!({ "confirmation": e.confirmation }),
-        Event::CorrectionNeeded(e) => json!({ "fields": e.fields }),
-        Event::Cancelled(e) => json!({ "reason": e.reason }),
-        Event::DeadlineNear(e) => json!({ "last_day": e.last_day }),
-        Event::Expired(e) => json!({ "last_day": e.last_day }),
-        Event::Submitted(_)
-        | Event::Dispatched(_)
-        | Event::AttemptStarted(_)
-        | Event::AttemptSucceeded(_)
-        | Event::AttemptFailed(_)
-        | Event::RetryScheduled(_)
-        | Event::PacketFailed(_)
-        | Event::Corrected(_)
-        | Event::RetryRequested(_)
-        | Event::Held(_)
-        | Event::MethodSkipped(_)
-        | Event::MakerThrottled(_)
-        | Event::AttemptRepeated(_)
-        | Event::LookupScheduled(_)
-        | Event::FoundUnregistered(_)
-        | Event::LookupGivenUp(_)
-        | Event::LeftInDoubt(_)
-        | Event::PacketOpened(_) => return None,
-    })
 }

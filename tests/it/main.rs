@@ -22,5 +22,7 @@ mod operate;
 mod operations;
 mod reconcile;
 mod restart;
+mod schemas;
+mod subscribers;
 mod support;
 mod takeover;

@@ -62,7 +62,15 @@ impl Subscriber {
         tokio::time::timeout(PATIENCE, self.next_bytes()).await.expect("a message comes")
     }
 
-    async fn next_in_time(&mut self) -> (String, Value) {
+    /// Publishes JSON with a reply subject.
+    pub async fn publish(&mut self, subject: &str, reply: &str, body: &Value) {
+        let body = body.to_string();
+        let message = format!("PUB {subject} {reply} {}\r\n{body}\r\n", body.len());
+        self.0.write_all(message.as_bytes()).await.unwrap();
+    }
+
+    /// As `next`, but fails when nothing comes.
+    pub async fn next_in_time(&mut self) -> (String, Value) {
         tokio::time::timeout(PATIENCE, self.next()).await.expect("a notification comes")
     }
 }

@@ -1,0 +1,123 @@
+//! What outside subscribers are told: which facts, in which words, as which CloudEvents. `nats/schemas/` describes the same
+//! for them.
+
+use bus::Notification;
+use events::{Event, MakerEvent, Sequence, Stored, StoredMaker, subject};
+use serde_json::{Value, json};
+
+/// What becomes known of a registration of `tenant` by one record; often nothing.
+#[must_use]
+pub fn of_registration(stored: &Stored, tenant: &str) -> Vec<Notification> {
+    let told = stored.record.events.iter().enumerate().filter_map(|(place, event)| {
+        let kind = Kind { about: "registration", name: event.name() };
+        let head = json!({
+            "id": format!("{}-{place}", stored.record.id),
+            "subject": stored.registration.to_string(),
+            "time": stored.record.at.to_string(),
+        });
+        Some(Notification {
+            subject: subject::notification(tenant, stored.registration, event.name()),
+            position: stored.sequence,
+            body: cloud_event(head, kind, stored.sequence, data(event)?),
+        })
+    });
+    told.collect()
+}
+
+/// Whether outsiders learn anything of a record.
+#[must_use]
+pub(crate) fn is_told(stored: &Stored) -> bool {
+    stored.record.events.iter().any(|event| data(event).is_some())
+}
+
+/// What operators' programs are told of a maker by one record.
+#[must_use]
+pub fn of_maker(stored: &StoredMaker) -> Vec<Notification> {
+    let told = stored.record.events.iter().enumerate().filter_map(|(place, event)| {
+        let kind = Kind { about: "maker", name: event.name() };
+        let head = json!({
+            "id": format!("{}-{place}", stored.record.id),
+            "subject": stored.connector,
+            "time": stored.record.at.to_string(),
+        });
+        Some(Notification {
+            subject: subject::maker_notification(&stored.connector, event.name()),
+            position: stored.sequence,
+            body: cloud_event(head, kind, stored.sequence, maker_data(event)?),
+        })
+    });
+    told.collect()
+}
+
+/// The kind of a notification: what it is about, and the fact's name.
+#[derive(Clone, Copy)]
+struct Kind {
+    about: &'static str,
+    name: &'static str,
+}
+
+/// A CloudEvent (1.0, JSON format) with what is common to all of ours.
+fn cloud_event(mut head: Value, kind: Kind, sequence: Sequence, data: Value) -> bytes::Bytes {
+    let Kind { about, name } = kind;
+    head["specversion"] = json!("1.0");
+    head["source"] = json!("/regflow");
+    head["type"] = json!(format!("io.regflow.{about}.{name}.v1"));
+    head["datacontenttype"] = json!("application/json");
+    head["dataschema"] = json!(format!("urn:regflow:schema:{about}.{name}.v1"));
+    head["sequence"] = json!(sequence.to_string());
+    head["data"] = data;
+    head.to_string().into()
+}
+
+/// Without personal data; nothing of the steps between, which are for the log alone.
+fn data(event: &Event) -> Option<Value> {
+    Some(match event {
+        Event::RegistrationSucceeded(e) => json!({ "method": e.method, "confirmation": e.confirmation }),
+        Event::OutcomeUnknown(e) => json!({ "attempt": e.attempt, "detail": e.detail }),
+        Event::ManualRequired(e) => json!({ "reason": e.reason }),
+        Event::PacketSent(e) => json!({ "message_id": e.message_id }),
+        Event::UserCompleted(e) => json!({ "confirmation": e.confirmation }),
+        Event::CorrectionNeeded(e) => json!({ "fields": e.fields }),
+        Event::Cancelled(e) => json!({ "reason": e.reason }),
+        Event::DeadlineNear(e) => json!({ "last_day": e.last_day }),
+        Event::Expired(e) => json!({ "last_day": e.last_day }),
+        Event::Submitted(_)
+        | Event::Dispatched(_)
+        | Event::AttemptStarted(_)
+        | Event::AttemptSucceeded(_)
+        | Event::AttemptFailed(_)
+        | Event::RetryScheduled(_)
+        | Event::PacketFailed(_)
+        | Event::Corrected(_)
+        | Event::RetryRequested(_)
+        | Event::Held(_)
+        | Event::MethodSkipped(_)
+        | Event::MakerThrottled(_)
+        | Event::AttemptRepeated(_)
+        | Event::LookupScheduled(_)
+        | Event::FoundUnregistered(_)
+        | Event::LookupGivenUp(_)
+        | Event::LeftInDoubt(_)
+        | Event::PacketOpened(_) => return None,
+    })
+}
+
+/// Rounds of checks and our own book-keeping are for the log alone. Times are texts here, as in the rest of the message.
+fn maker_data(event: &MakerEvent) -> Option<Value> {
+    Some(match event {
+        MakerEvent::CircuitOpened(e) => {
+            json!({ "method": e.method, "until": e.until.to_string(), "failures": e.failures })
+        }
+        MakerEvent::IncidentClosed(e) => json!({ "opened_at": e.opened_at.to_string() }),
+        MakerEvent::CircuitHalfOpened(_)
+        | MakerEvent::CircuitClosed(_)
+        | MakerEvent::CircuitForced(_)
+        | MakerEvent::CircuitReleased(_)
+        | MakerEvent::Paused(_)
+        | MakerEvent::Resumed(_)
+        | MakerEvent::AlertRaised(_)
+        | MakerEvent::AlertCleared(_)
+        | MakerEvent::IncidentOpened(_) => json!(event),
+        MakerEvent::HealthChecked(_) | MakerEvent::OperatorsMailed(_) => return None,
+    })
+}
