@@ -11,6 +11,17 @@ const SUCCESS_BAD = 70;
 export const trouble = (maker) => (maker.health === "HEALTH_DOWN" ? 8 : maker.health === "HEALTH_DEGRADED" ? 4 : 0)
   + (maker.alerts ?? []).reduce((sum, alert) => sum + (isCritical(alert) ? 3 : 1), 0) + (maker.incident ? 2 : 0);
 
+/** The tone of a maker among those that want to be looked at. */
+export const troubleTone = (maker) => (maker.health === "HEALTH_DOWN" || (maker.alerts ?? []).some(isCritical) ? "bad" : "warn");
+
+/** Worst first, then by id: a card only moves when something of its maker begins or ends. */
+export function byTrouble(makers) {
+  const rank = (maker) => (trouble(maker) === 0 ? 0 : troubleTone(maker) === "bad" ? 2 : 1);
+  return [...makers].sort((a, b) => rank(b) - rank(a) || (a.maker < b.maker ? -1 : 1));
+}
+
+const listOf = (maker, state) => `/registrations?maker=${encodeURIComponent(maker.maker)}${state ? `&state=${state}` : ""}`;
+
 export const isPaused = (maker) => (maker.methods ?? []).some((method) => method.pause);
 
 const successTone = (percent) => (percent === undefined ? "" : percent < SUCCESS_BAD ? "bad-ink" : percent < SUCCESS_WARN ? "warn-ink" : "");
@@ -19,19 +30,18 @@ export function card(maker) {
   const { maker: id } = maker;
   return h("article", { class: `maker ${healthTone(maker.health)}`, id: `maker-${id}`, "data-key": id, "aria-labelledby": `name-${id}`, tabindex: "-1" },
     h("header", null,
-      h("h3", { id: `name-${id}` }, maker.displayName || id),
+      h("h3", { id: `name-${id}` }, h("a", { href: listOf(maker), title: "Its registrations" }, maker.displayName || id)),
       h("span", { class: `badge ${healthTone(maker.health)}` }, healthWords(maker.health))),
+    maker.methods?.length ? numbers(maker) : null,
     alerts(maker),
-    numbers(maker),
-    h("div", { class: "methods" }, (maker.methods ?? []).map(method), maker.methods?.length ? null : h("p", { class: "quiet" }, "By hand only: nothing automatic to watch.")),
+    h("div", { class: "methods" }, (maker.methods ?? []).map(method), maker.methods?.length ? null : h("p", { class: "quiet" }, "By hand only; there is nothing to watch.")),
     limits(maker),
     h("footer", null,
       maker.methods?.length ? [
         h("button", { type: "button", "data-do": isPaused(maker) ? "resume" : "pause", "data-maker": id, "data-key": isPaused(maker) ? "resume" : "pause" }, isPaused(maker) ? "Resume" : "Pause"),
         h("button", { type: "button", "data-do": "circuit", "data-maker": id, "data-key": "circuit" }, "Circuit"),
       ] : null,
-      h("a", { href: `/registrations?maker=${encodeURIComponent(id)}`, "data-key": "list" }, "Registrations"),
-      h("span", { class: "quiet checked" }, maker.checkTime ? ["checked ", live(maker.checkTime), maker.nextCheckTime ? [", next ", live(maker.nextCheckTime, "due")] : ""] : "not checked")));
+      h("span", { class: "quiet checked" }, maker.checkTime ? ["checked ", live(maker.checkTime)] : "", maker.nextCheckTime ? [h("br"), "next ", live(maker.nextCheckTime, "due")] : "")));
 }
 
 function alerts({ alerts: list = [], incident }) {
@@ -41,14 +51,15 @@ function alerts({ alerts: list = [], incident }) {
     list.map((alert) => h("li", null, h("span", { class: `badge ${isCritical(alert) ? "bad" : "warn"}` }, alertWords(alert.kind)), h("span", null, alert.detail, " ", h("span", { class: "quiet" }, live(alert.since))))));
 }
 
-function numbers({ lastHour = {}, methods = [] }) {
+function numbers(maker) {
+  const { lastHour = {}, methods = [] } = maker;
   const waiting = methods.reduce((sum, one) => sum + Number(one.waiting ?? 0), 0);
   const one = (name, value, tone) => h("div", null, h("dt", null, name), h("dd", { class: tone }, value));
   return h("dl", { class: "numbers" },
     one("Success, 1 h", sayPercent(lastHour.successPercent), successTone(lastHour.successPercent)),
     one("p95", sayMs(lastHour.latencyMsP95)),
     one("Attempts", sayNumber(lastHour.attempts)),
-    one("Waiting", sayNumber(waiting), waiting > 0 ? "warn-ink" : ""));
+    one("Waiting", waiting > 0 ? h("a", { href: listOf(maker, "WAITING") }, sayNumber(waiting)) : "0"));
 }
 
 function method(status) {

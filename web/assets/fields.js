@@ -13,15 +13,15 @@ const KINDS = {
   "purchase.date": { type: "date" },
   "purchase.installation_date": { type: "date" },
   "purchase.delivery_date": { type: "date" },
-  "purchase.shop": { max: 100 },
-  "purchase.price": { max: 40, hint: "With its currency, such as 129.00 EUR." },
-  "owner.name": { autocomplete: "name", max: 100 },
-  "owner.email": { type: "email", autocomplete: "email", max: 200, hint: "News about this registration go here." },
-  "owner.phone": { type: "tel", autocomplete: "tel", max: 40 },
+  "purchase.shop": { max: 100, short: true },
+  "purchase.price": { max: 40, short: true, hint: "With its currency, such as 129.00 EUR." },
+  "owner.name": { autocomplete: "name", max: 100, short: true },
+  "owner.email": { type: "email", autocomplete: "email", max: 200, short: true, hint: "News about this registration go here." },
+  "owner.phone": { type: "tel", autocomplete: "tel", max: 40, short: true },
   "owner.address.street": { autocomplete: "street-address", max: 100 },
-  "owner.address.postal_code": { autocomplete: "postal-code", max: 20, class: "narrow" },
-  "owner.address.city": { autocomplete: "address-level2", max: 100 },
-  "owner.address.country": { autocomplete: "country" },
+  "owner.address.postal_code": { autocomplete: "postal-code", max: 20, short: true },
+  "owner.address.city": { autocomplete: "address-level2", max: 100, short: true },
+  "owner.address.country": { autocomplete: "country", short: true },
 };
 
 const COUNTRIES =
@@ -56,7 +56,7 @@ export class Field {
     this.hint = h("p", { class: "hint", id: `${id}-hint` }, kind.hint);
     this.problem = h("p", { class: "problem", id: `${id}-problem` });
     this.advice = h("div", { class: "advice", "aria-live": "polite" });
-    this.element = h("div", { class: `field ${kind.type === "date" ? "short" : ""} ${kind.class === "narrow" ? "short" : ""}`, "data-field": name },
+    this.element = h("div", { class: kind.short || kind.type === "date" ? "field short" : "field", "data-field": name },
       h("label", { for: id }, fieldWords(name), " ", this.mark), this.input, this.problem, this.advice, this.hint);
   }
 

@@ -12,6 +12,7 @@ const MEND_AFTER_MS = 250;
 
 const query = () => new URLSearchParams(location.search);
 let rows = new Map();
+let names = new Map();
 let nextToken = "";
 let newer = 0;
 let loading = null;
@@ -62,6 +63,8 @@ async function wireFilters() {
   byId("previous").addEventListener("click", () => go({ page_token: tokens().at(-1) ?? "" }, tokens().slice(0, -1)));
   addEventListener("popstate", load);
   const { connectors = [] } = await get("/api/makers").catch(() => ({}));
+  names = new Map(connectors.map((maker) => [maker.maker, maker.displayName]));
+  for (const r of rows.values()) byId("rows").querySelector(`[data-id="${CSS.escape(r.id)}"]`)?.replaceWith(row(r));
   byId("maker").append(...connectors.map((maker) => new Option(maker.displayName, maker.maker)));
   showFilters(filters());
 }
@@ -78,7 +81,7 @@ function row(r) {
   return h("tr", { "data-id": r.id },
     h("th", { scope: "row" }, h("a", { href: `/track/${r.id}` }, `${r.brand} ${r.model}`), h("code", null, r.reference)),
     cell("State", h("span", { class: `badge ${stateTone(r.state)}` }, stateWords(r.state))),
-    cell("Maker", r.maker),
+    cell("Maker", names.get(r.maker) ?? r.maker),
     cell("Method", r.method ? methodWords(r.method) : "", r.attempts > 1 ? h("span", { class: "quiet" }, ` ×${r.attempts}`) : ""),
     h("td", { "data-label": "Detail", class: "detail" }, h("span", null, detail)),
     cell("Register by", civil(r.registerBy)),

@@ -2,7 +2,7 @@
 
 import { announce, bar, byId, fill, h, patch, table } from "./dom.js";
 import { follow, get, sentence, showLive } from "./api.js";
-import { card, trouble } from "./cards.js";
+import { byTrouble, card, trouble, troubleTone } from "./cards.js";
 import { Chart, drawAttempts, drawLatency, drawSuccess, prepare } from "./charts.js";
 import { openRedrive, openWish, wireDialogs } from "./dialogs.js";
 import { count, live, span, still } from "./time.js";
@@ -26,26 +26,29 @@ const badge = (tone, words) => h("span", { class: `badge ${tone}` }, words);
 function show(next) {
   overview = next;
   const makers = next.makers ?? [];
+  const isFirst = names.size === 0;
   names = new Map(makers.map((maker) => [maker.maker, maker.displayName || maker.maker]));
   byId("loading").hidden = true;
   showStrip(next, makers);
   showAttention(makers);
-  patch(byId("cards"), makers.map(card));
+  patch(byId("cards"), byTrouble(makers).map(card));
   showFunnel(next.funnel ?? {});
   showDeadlines(next.deadlines ?? []);
   fillMakers(makers);
+  // the past may have come before the makers' names
+  if (isFirst && past) showPast();
 }
 
 function showStrip({ states = [], readers = [], owner, lastHour = {} }, makers) {
   const counts = new Map(states.map((state) => [stateName(state.state), Number(state.count ?? 0)]));
   patch(byId("states"), STATE_NAMES.map((name) => h("a", { href: `/registrations?state=${name}`, class: `count ${counts.get(name) ? stateTone(name) : "none"}`, "data-key": name },
-    h("strong", null, sayNumber(counts.get(name) ?? 0)), h("span", null, h("span", { class: "dot", "aria-hidden": "true" }), stateWords(name)))));
+    h("strong", null, sayNumber(counts.get(name) ?? 0), h("span", { class: "dot", "aria-hidden": "true" })), h("span", null, stateWords(name)))));
   const alerts = makers.flatMap((maker) => maker.alerts ?? []);
   const critical = alerts.filter(isCritical).length;
   const behind = readers.reduce((most, reader) => Math.max(most, Number(reader.behind ?? 0)), 0);
   const fact = (name, value, tone, note) => h("div", { class: tone ?? "" }, h("dt", null, name), h("dd", null, value, note ? h("span", { class: "quiet" }, note) : null));
   patch(byId("vitals"),
-    fact("Alerts", sayNumber(alerts.length), critical ? "bad-ink" : alerts.length ? "warn-ink" : "", critical ? ` ${critical} critical` : ""),
+    fact("Alerts", sayNumber(alerts.length), critical ? "bad-ink" : alerts.length ? "warn-ink" : "", critical ? `, ${critical} critical` : ""),
     fact("Success, last hour", sayPercent(lastHour.successPercent), "", ` of ${sayNumber(lastHour.attempts)}`),
     fact("p95, last hour", sayMs(lastHour.latencyMsP95)),
     fact("Behind the log", behind === 0 ? "nobody" : sayNumber(behind), behind > 1_000 ? "warn-ink" : "", behind === 0 ? "" : " records"),
@@ -56,10 +59,10 @@ function showStrip({ states = [], readers = [], owner, lastHour = {} }, makers) 
 
 /** What must be looked at, worst first; each leads to its card. */
 function showAttention(makers) {
-  const list = makers.filter((maker) => trouble(maker) > 0).sort((a, b) => trouble(b) - trouble(a));
+  const list = byTrouble(makers).filter((maker) => trouble(maker) > 0);
   byId("attention").hidden = list.length === 0;
   patch(byId("attention-list"), list.map((maker) => h("li", { "data-key": maker.maker },
-    h("a", { href: `#maker-${maker.maker}`, class: `badge ${healthTone(maker.health)}` }, h("strong", null, maker.displayName || maker.maker), ` ${[healthWords(maker.health).toLowerCase(), ...(maker.alerts ?? []).map((alert) => alertWords(alert.kind))].filter((word, index, all) => all.indexOf(word) === index).join(", ")}`))));
+    h("a", { href: `#maker-${maker.maker}`, class: `badge ${troubleTone(maker)}` }, h("strong", null, maker.displayName || maker.maker), ` ${[healthWords(maker.health).toLowerCase(), ...(maker.alerts ?? []).map((alert) => alertWords(alert.kind))].filter((word, index, all) => all.indexOf(word) === index).join(", ")}`))));
 }
 
 function fillMakers(makers) {
@@ -107,15 +110,15 @@ async function fetchPast() {
   fetched = Date.now();
   const q = (more) => `?${new URLSearchParams(Object.entries({ maker: choice.maker, ...more }).filter(([, value]) => value))}`;
   const { window: length } = choice;
+  // of all makers, a day in minutes would be megabytes
+  const resolution = choice.maker ? "" : { "24h": "hour", "30d": "day" }[length];
   byId("past").setAttribute("aria-busy", "true");
   try {
     const [metrics, circuits, health, incidents] = await Promise.all([
-      get(`/analytics${q({ window: length, method: choice.method })}`, signal), get(`/analytics/circuits${q({ window: length })}`, signal),
+      get(`/analytics${q({ window: length, method: choice.method, resolution })}`, signal), get(`/analytics/circuits${q({ window: length })}`, signal),
       get(`/analytics/health${q({ window: length })}`, signal), get(`/analytics/incidents${q({})}`, signal)]);
-    showMetrics(metrics);
-    showCircuits(circuits.changes ?? []);
-    showHealth(health.rounds ?? []);
-    showIncidents(incidents.incidents ?? []);
+    past = { metrics, circuits, health, incidents };
+    showPast();
     byId("past-problem").hidden = true;
   } catch (problem) {
     if (signal.aborted) return;
@@ -135,10 +138,16 @@ function pastSoon() {
   }, wait);
 }
 
-let metricsShown = null;
+let past = null;
+
+function showPast() {
+  showMetrics(past.metrics);
+  showCircuits(past.circuits.changes ?? []);
+  showHealth(past.health.rounds ?? []);
+  showIncidents(past.incidents.incidents ?? []);
+}
 
 function showMetrics(metrics) {
-  metricsShown = metrics;
   const prepared = prepare(metrics);
   const total = metrics.total ?? {};
   const one = (name, value) => h("div", null, h("dt", null, name), h("dd", null, value));
@@ -199,7 +208,7 @@ function wire() {
   });
   byId("open-redrive").addEventListener("click", () => openRedrive(overview?.makers ?? [], choice.maker));
   document.addEventListener("visibilitychange", () => !document.hidden && overview && pastSoon());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => metricsShown && showMetrics(metricsShown));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => past && showPast());
   for (const [name, title] of Object.entries({ success: "Success", latency: "Latency", attempts: "Attempts" })) charts[name] = new Chart(byId(`chart-${name}`), title);
   wireDialogs();
 }

@@ -18,7 +18,7 @@ const until = (value) => (value ? ["Goes on ", live(value, "due"), "."] : null);
 
 // name: (fields, context) => [tone, title, detail]; tones: good, bad, warn, info, manual, neutral, quiet
 const EVENTS = {
-  submitted: (f, c) => ["neutral", c.actor === "owner" ? "Handed over by the owner" : `Handed over${c.actor ? ` by ${c.actor}` : ""}`,
+  submitted: (f, c) => ["neutral", /^client http$|^$/.test(c.actor ?? "") ? "Handed over" : `Handed over${who(c)}`,
     [f.register_by ? `The maker takes it until ${civil(f.register_by)}.` : "", f.proof ? " With a proof of purchase." : ""]],
   dispatched: (f) => ["quiet", `Chose ${the(f.method)}`],
   attempt_started: (f) => ["info", `Tried ${the(f.method)} (attempt ${f.attempt})`],

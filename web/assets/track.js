@@ -2,7 +2,7 @@
 
 import { announce, byId, fill, h, openDialog, patch } from "./dom.js";
 import { Problem, follow, get, post, sentence, showLive } from "./api.js";
-import { civil, count, dayOf, daysLeft, live, still, clock } from "./time.js";
+import { civil, count, dayOf, daysLeft, daysUntil, live, still, clock } from "./time.js";
 import { Field, bodyOf, summarize } from "./fields.js";
 import { isNoise, tell } from "./story.js";
 import { fieldWords, manualReason, methodName, methodWords, priorityWords, stateMeaning, stateName, stateTone, stateWords } from "./words.js";
@@ -28,7 +28,7 @@ function showHead() {
   byId("product").textContent = `${r.brand} ${r.model}`;
   patch(byId("head"), badge(r.state), h("code", null, r.reference), h("span", null, maker));
   const fact = (name, ...value) => (value.some(Boolean) ? h("div", null, h("dt", null, name), h("dd", null, value)) : null);
-  const registerBy = r.registerBy && [civil(r.registerBy), ENDED.includes(stateName(r.state)) ? null : h("span", { class: "quiet" }, ` ${daysLeft(r.registerBy)}`)];
+  const registerBy = r.registerBy && [civil(r.registerBy), ENDED.includes(stateName(r.state)) ? null : h("span", { class: daysUntil(r.registerBy) < 0 ? "bad-ink" : "quiet" }, ` ${daysLeft(r.registerBy)}`)];
   patch(byId("facts"),
     fact("Maker", h("a", { href: `/registrations?maker=${encodeURIComponent(r.maker)}` }, maker)),
     fact("Method", r.method ? methodWords(r.method) : null),

@@ -88,6 +88,12 @@ export function fieldWords(field) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-export const sayMs = (ms) => (ms === undefined || ms === null ? "–" : ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`);
+export function sayMs(ms) {
+  if (ms === undefined || ms === null) return "–";
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1).replace(/\.0+$/, "")} s`;
+  const seconds = Math.round(ms / 1_000);
+  return `${Math.floor(seconds / 60)} min${seconds % 60 ? ` ${seconds % 60} s` : ""}`;
+}
 export const sayPercent = (percent) => (percent === undefined || percent === null ? "–" : `${percent >= 99.95 || percent < 10 ? Math.round(percent) : percent.toFixed(1)} %`);
 export const sayNumber = (number) => Number(number ?? 0).toLocaleString("en-GB");
