@@ -104,14 +104,15 @@ export class Chart {
   #plot = null;
   #key = "";
 
-  constructor(figure, title) {
+  constructor(figure, title, height = HEIGHT) {
+    this.height = height;
     this.body = h("div", { class: "plot", "aria-hidden": "true" });
     this.summary = h("p", { class: "summary" });
     this.numbers = h("details", { class: "numbers" }, h("summary", null, "As a table"), h("div"));
     this.numbers.addEventListener("toggle", () => this.showNumbers());
     this.heading = h("h3", null, title);
     figure.append(h("figcaption", null, this.heading, this.summary), this.body, this.numbers);
-    new ResizeObserver(() => this.#plot?.setSize({ width: this.body.clientWidth, height: HEIGHT })).observe(this.body);
+    new ResizeObserver(() => this.#plot?.setSize({ width: this.body.clientWidth, height: this.height })).observe(this.body);
   }
 
   draw({ data, series, scale, say, onAxis, bounds, step, summary, marks = [] }) {
@@ -138,7 +139,7 @@ export class Chart {
     // without a cursor the legend only names the lines
     const value = (_, raw) => (raw === null || raw === undefined ? "" : say(raw));
     return {
-      width: this.body.clientWidth || 400, height: HEIGHT, padding: [10, 20, 0, 0],
+      width: this.body.clientWidth || 400, height: this.height, padding: [10, 20, 0, 0],
       scales: { x: { time: true, auto: false }, y: { range: scale } },
       axes: axes(onAxis ?? say),
       series: [{ label: "", value: (_, raw) => (raw === null || raw === undefined ? "" : sayTime(raw, step)) }, ...series.map((one) => ({ width: 1.75, points: { size: 4 }, value, ...one }))],

@@ -64,7 +64,7 @@ export function table(caption, columns, rows, { empty = "Nothing.", hideCaption 
   const heads = columns.map((column) => (typeof column === "string" ? { title: column } : column));
   const cell = (value, index) =>
     h("td", { class: heads[index].number && "number", "data-label": heads[index].title || null }, value ?? "");
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
     h("table", null,
       h("caption", { class: hideCaption && "unseen" }, caption),
       h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col", class: head.number && "number" }, head.title)))),

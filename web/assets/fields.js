@@ -86,7 +86,7 @@ export class Field {
   /** Something odd that is not refused, with spellings that would fit; `take` is called with the one that was clicked. */
   setAdvice(problem, suggestions = [], take = () => {}) {
     const button = (text) => h("button", { type: "button", class: "suggestion", on: { click: () => take(text) } },
-      h("span", { class: "unseen" }, "Use "), differences(this.value, text));
+      h("span", { class: "unseen" }, "Use "), h("span", null, differences(this.value, text)));
     this.advice.replaceChildren(...(problem
       ? [h("p", null, problem.charAt(0).toUpperCase() + problem.slice(1)),
         suggestions.length ? h("p", { class: "suggestions" }, h("span", null, "Did you mean"), suggestions.map(button)) : ""]

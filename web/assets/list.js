@@ -74,9 +74,17 @@ const tokens = () => history.state?.tokens ?? [];
 
 // ---- rows
 
+/** What is most worth knowing of it. */
+function detailOf(r) {
+  const state = stateName(r.state);
+  if (r.waiting?.reason) return ["waits for ", r.waiting.reason, r.waiting.until ? [", ", live(r.waiting.until, "due")] : ""];
+  if (r.confirmation) return h("code", null, r.confirmation);
+  if (state === "MANUAL_REQUIRED") return manualReason(r.manualReason);
+  return r.lastErrorKind && !["SUCCESS", "USER_COMPLETED"].includes(state) ? errorWords(r.lastErrorKind) : "";
+}
+
 function row(r) {
-  const detail = r.waiting?.reason ? ["waits for ", r.waiting.reason, r.waiting.until ? [", ", live(r.waiting.until, "due")] : ""]
-    : r.manualReason ? manualReason(r.manualReason) : r.lastErrorKind && stateName(r.state) !== "SUCCESS" ? errorWords(r.lastErrorKind) : r.confirmation ? h("code", null, r.confirmation) : "";
+  const detail = detailOf(r);
   const cell = (label, ...children) => h("td", { "data-label": label }, children);
   return h("tr", { "data-id": r.id },
     h("th", { scope: "row" }, h("a", { href: `/track/${r.id}` }, `${r.brand} ${r.model}`), h("code", null, r.reference)),

@@ -11,6 +11,8 @@ import { alertWords, errorWords, healthTone, healthWords, isCritical, methodWord
 // window: the least time between two fetches of the past
 const WINDOWS = { "15m": 5_000, "1h": 10_000, "6h": 30_000, "24h": 60_000, "7d": 300_000, "30d": 300_000 };
 const NAMES = { "15m": "15 min", "1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 d", "30d": "30 d" };
+// as high as the two panels beside it
+const TALL = 268;
 const EVENTS = { circuit_opened: ["opened", "bad"], circuit_half_opened: ["half opened", "warn"], circuit_closed: ["closed", "good"], circuit_forced: ["forced", "manual"], circuit_released: ["released", "neutral"], paused: ["paused", "manual"], resumed: ["resumed", "neutral"] };
 
 let overview = null;
@@ -113,18 +115,15 @@ async function fetchPast() {
   // of all makers, a day in minutes would be megabytes
   const resolution = choice.maker ? "" : { "24h": "hour", "30d": "day" }[length];
   byId("past").setAttribute("aria-busy", "true");
-  try {
-    const [metrics, circuits, health, incidents] = await Promise.all([
-      get(`/analytics${q({ window: length, method: choice.method, resolution })}`, signal), get(`/analytics/circuits${q({ window: length })}`, signal),
-      get(`/analytics/health${q({ window: length })}`, signal), get(`/analytics/incidents${q({})}`, signal)]);
-    past = { metrics, circuits, health, incidents };
-    showPast();
-    byId("past-problem").hidden = true;
-  } catch (problem) {
-    if (signal.aborted) return;
-    byId("past-problem").hidden = false;
-    byId("past-problem").textContent = sentence(problem);
-  }
+  const answers = await Promise.allSettled([
+    get(`/analytics${q({ window: length, method: choice.method, resolution })}`, signal), get(`/analytics/circuits${q({ window: length })}`, signal),
+    get(`/analytics/health${q({ window: length })}`, signal), get(`/analytics/incidents${q({})}`, signal)]);
+  if (signal.aborted) return;
+  past = answers.map((answer) => answer.value);
+  showPast();
+  const refused = answers.find((answer) => answer.reason);
+  byId("past-problem").hidden = !refused;
+  byId("past-problem").textContent = refused ? sentence(refused.reason) : "";
   byId("past").removeAttribute("aria-busy");
 }
 
@@ -141,10 +140,12 @@ function pastSoon() {
 let past = null;
 
 function showPast() {
-  showMetrics(past.metrics);
-  showCircuits(past.circuits.changes ?? []);
-  showHealth(past.health.rounds ?? []);
-  showIncidents(past.incidents.incidents ?? []);
+  const [metrics, circuits, health, incidents] = past;
+  // what could not be fetched keeps what it showed
+  if (metrics) showMetrics(metrics);
+  if (circuits) showCircuits(circuits.changes ?? []);
+  if (health) showHealth(health.rounds ?? []);
+  if (incidents) showIncidents(incidents.incidents ?? []);
 }
 
 function showMetrics(metrics) {
@@ -209,7 +210,9 @@ function wire() {
   byId("open-redrive").addEventListener("click", () => openRedrive(overview?.makers ?? [], choice.maker));
   document.addEventListener("visibilitychange", () => !document.hidden && overview && pastSoon());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => past && showPast());
-  for (const [name, title] of Object.entries({ success: "Success", latency: "Latency", attempts: "Attempts" })) charts[name] = new Chart(byId(`chart-${name}`), title);
+  charts.success = new Chart(byId("chart-success"), "Success");
+  charts.latency = new Chart(byId("chart-latency"), "Latency");
+  charts.attempts = new Chart(byId("chart-attempts"), "Attempts", TALL);
   wireDialogs();
 }
 

@@ -16,6 +16,7 @@ let registration;
 let explanation;
 let makers = [];
 let lastDay = "";
+let lastSequence = 0;
 
 const badge = (state) => h("span", { class: `badge ${stateTone(state)}` }, stateWords(state));
 
@@ -191,7 +192,7 @@ async function act(action, body, onProblem) {
     announce(`${DIALOGS[action][0]}: done.`);
     return true;
   } catch (problem) {
-    if (problem.reason === "ETAG_MISMATCH" || problem.status === 412) {
+    if (problem.reason === "ETAG_MISMATCH") {
       take(await get(api));
       onProblem(new Problem(problem.status, { detail: "It has moved on meanwhile. Look at it again; then repeat." }));
     } else onProblem(problem);
@@ -255,6 +256,8 @@ function explainSoon() {
 }
 
 function update({ sequence, registration: next, events, ...record }) {
+  if (Number(sequence) <= lastSequence) return;
+  lastSequence = Number(sequence);
   const time = record.time ?? record.at ?? next?.updateTime;
   addRecord({ at: time, actor: record.actor, events, sequence });
   if (next) take(next);
@@ -279,6 +282,7 @@ async function start() {
     byId("content").hidden = false;
     take(found);
     const last = records.at(-1)?.sequence ?? found.sequence ?? "0";
+    lastSequence = Number(last);
     follow((lastId) => `/events?registration=${encodeURIComponent(id)}&after=${lastId || last}`, { registration: update }, showLive);
     explainSoon();
     makers = (await get("/api/makers").catch(() => ({}))).connectors ?? [];
