@@ -18,7 +18,7 @@ const until = (value) => (value ? ["Goes on ", live(value, "due"), "."] : null);
 
 // name: (fields, context) => [tone, title, detail]; tones: good, bad, warn, info, manual, neutral, quiet
 const EVENTS = {
-  submitted: (f, c) => ["neutral", /^client http$|^$/.test(c.actor ?? "") ? "Handed over" : `Handed over${who(c)}`,
+  submitted: (f, c) => ["neutral", /^client (http|default)$|^$/.test(c.actor ?? "") ? "Handed over" : `Handed over${who(c)}`,
     [f.register_by ? `The maker takes it until ${civil(f.register_by)}.` : "", f.proof ? " With a proof of purchase." : ""]],
   dispatched: (f) => ["quiet", `Chose ${the(f.method)}`],
   attempt_started: (f) => ["info", `Tried ${the(f.method)} (attempt ${f.attempt})`],
@@ -48,7 +48,7 @@ const EVENTS = {
   expired: (f) => ["bad", "The maker's last day has passed", `It was ${civil(f.last_day)}.`],
 };
 
-const who = (context) => (context.actor && context.actor !== "regflow" ? ` by ${context.actor === "owner" ? "the owner" : context.actor}` : "");
+const who = (context) => (context.actor && context.actor !== "regflow" ? ` by ${context.actor === "owner" ? "the owner" : context.actor.replace(/^client /, "")}` : "");
 const sentenceOf = (text) => (text ? `${text.charAt(0).toUpperCase()}${text.slice(1)}.` : null);
 const took = (f) => (f.latency_ms === undefined ? null : `After ${f.latency_ms < 1_000 ? `${f.latency_ms} ms` : `${(f.latency_ms / 1_000).toFixed(1)} s`}.`);
 
