@@ -212,7 +212,7 @@ function limits(maker) {
   };
   const throttled =
     maker.throttledUntilTime &&
-    h("p", { class: "warn-ink" }, "Asked us to wait, until ", live(maker.throttledUntilTime, "due"));
+    h("p", { class: "warn-ink" }, "The maker asked us to wait; goes on ", live(maker.throttledUntilTime, "due"));
   if (!maker.limits?.length && !throttled) return null;
   return h("div", { class: "limits" }, throttled, (maker.limits ?? []).map(one));
 }
