@@ -18,17 +18,24 @@ export class Problem extends Error {
 export const get = (path, signal) => call(path, { signal });
 
 export const post = (path, body, headers = {}) =>
-  call(path, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
+  call(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
 
 async function call(path, options) {
   const timeout = AbortSignal.timeout(ANSWER_MS_MAX);
-  const signal = options.signal && AbortSignal.any ? AbortSignal.any([options.signal, timeout]) : (options.signal ?? timeout);
+  const signal =
+    options.signal && AbortSignal.any ? AbortSignal.any([options.signal, timeout]) : (options.signal ?? timeout);
   let answer;
   try {
     answer = await fetch(path, { ...options, signal, headers: { Accept: "application/json", ...options.headers } });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new Problem(0, { detail: "regflow does not answer. Check the connection and try again; nothing that you typed is lost." });
+    throw new Problem(0, {
+      detail: "regflow does not answer. Check the connection and try again; nothing that you typed is lost.",
+    });
   }
   const body = await answer.json().catch(() => ({}));
   if (answer.ok) return body;

@@ -6,11 +6,22 @@ const SHOWN_MAX = 8;
 
 /** Makes `input` one. `options` is a function of the text: [{ value, note }]; `chosen` is called with a value that was picked. */
 export function combobox(input, options, chosen) {
-  const list = h("ul", { class: "options", role: "listbox", id: `${input.id}-list`, "aria-label": "Suggestions", hidden: true });
+  const list = h("ul", {
+    class: "options",
+    role: "listbox",
+    id: `${input.id}-list`,
+    "aria-label": "Suggestions",
+    hidden: true,
+  });
   const box = h("div", { class: "combobox" });
   input.before(box);
   box.append(input, list);
-  for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id }))
+  for (const [name, value] of Object.entries({
+    role: "combobox",
+    "aria-autocomplete": "list",
+    "aria-expanded": "false",
+    "aria-controls": list.id,
+  }))
     input.setAttribute(name, value);
   let active = -1;
 
@@ -27,9 +38,16 @@ export function combobox(input, options, chosen) {
   };
   const open = () => {
     const found = options(input.value).slice(0, SHOWN_MAX);
-    list.replaceChildren(...found.map((option, index) =>
-      h("li", { role: "option", id: `${list.id}-${index}`, "aria-selected": "false", "data-value": option.value },
-        h("span", null, option.value), h("span", { class: "quiet" }, option.note))));
+    list.replaceChildren(
+      ...found.map((option, index) =>
+        h(
+          "li",
+          { role: "option", id: `${list.id}-${index}`, "aria-selected": "false", "data-value": option.value },
+          h("span", null, option.value),
+          h("span", { class: "quiet" }, option.note),
+        ),
+      ),
+    );
     active = -1;
     list.hidden = found.length === 0;
     input.setAttribute("aria-expanded", String(found.length > 0));

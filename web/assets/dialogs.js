@@ -10,7 +10,11 @@ const REDRIVABLE = ["MANUAL_REQUIRED", "WAITING", "CANCELLED", "OUTCOME_UNKNOWN"
 const REFUSED_MAX = 20;
 
 const WISHES = {
-  pause: ["Pause", "No attempt begins until it is resumed. What is under way ends; what waits keeps its place.", "Pause"],
+  pause: [
+    "Pause",
+    "No attempt begins until it is resumed. What is under way ends; what waits keeps its place.",
+    "Pause",
+  ],
   resume: ["Resume", "What waits goes on.", "Resume"],
   circuit: ["Circuit of", "Hold it, or leave it to itself again.", "Do it"],
 };
@@ -40,7 +44,12 @@ export function openWish(wish, maker) {
 function wishBody(form) {
   const { wish, maker } = form.dataset;
   const position = form.elements.position.value;
-  const body = { maker, method: byId("wish-method").value || undefined, reason: byId("wish-reason").value.trim(), operator: byId("wish-operator").value.trim() };
+  const body = {
+    maker,
+    method: byId("wish-method").value || undefined,
+    reason: byId("wish-reason").value.trim(),
+    operator: byId("wish-operator").value.trim(),
+  };
   if (wish !== "circuit") return [wish, body];
   return position === "release" ? ["release-circuit", body] : ["force-circuit", { ...body, position }];
 }
@@ -67,9 +76,12 @@ let dryRun = "";
 function redriveBody(form) {
   const data = new FormData(form);
   return {
-    states: data.getAll("states").map((state) => `REGISTRATION_STATE_${state}`), maker: data.get("maker") || undefined,
-    fromMethod: data.get("fromMethod") || undefined, limit: Number(data.get("limit")) || undefined,
-    reason: data.get("reason").trim(), operator: data.get("operator").trim(),
+    states: data.getAll("states").map((state) => `REGISTRATION_STATE_${state}`),
+    maker: data.get("maker") || undefined,
+    fromMethod: data.get("fromMethod") || undefined,
+    limit: Number(data.get("limit")) || undefined,
+    reason: data.get("reason").trim(),
+    operator: data.get("operator").trim(),
   };
 }
 
@@ -78,9 +90,16 @@ const filtersOf = ({ reason, operator: by, ...filters }) => JSON.stringify(filte
 function showResult(answer, done) {
   const refused = answer.refused ?? [];
   const words = `${count(answer.matched ?? 0, "registration")} match; ${sayNumber(answer.redriven)} ${done ? "are tried again" : "would be tried again"}.${answer.more ? " More match than the limit; repeat for the rest." : ""}`;
-  const rows = refused.slice(0, REFUSED_MAX).map((one) => [h("a", { href: `/track/${one.id}` }, h("code", null, one.id.slice(0, 8))), one.problem]);
-  fill(byId("redrive-result"), h("p", { class: `note ${done ? "good" : ""}` }, words),
-    refused.length ? table(`${count(refused.length, "registration")} cannot be tried again`, ["Registration", "Why"], rows) : "");
+  const rows = refused
+    .slice(0, REFUSED_MAX)
+    .map((one) => [h("a", { href: `/track/${one.id}` }, h("code", null, one.id.slice(0, 8))), one.problem]);
+  fill(
+    byId("redrive-result"),
+    h("p", { class: `note ${done ? "good" : ""}` }, words),
+    refused.length
+      ? table(`${count(refused.length, "registration")} cannot be tried again`, ["Registration", "Why"], rows)
+      : "",
+  );
 }
 
 async function redrive(event) {
@@ -103,7 +122,11 @@ async function redrive(event) {
 
 export function openRedrive(makers, maker) {
   const form = byId("redrive-form");
-  fill(byId("redrive-maker"), new Option("all makers", ""), makers.map((one) => new Option(one.displayName || one.maker, one.maker)));
+  fill(
+    byId("redrive-maker"),
+    new Option("all makers", ""),
+    makers.map((one) => new Option(one.displayName || one.maker, one.maker)),
+  );
   byId("redrive-maker").value = maker ?? "";
   form.elements.operator.value = operator();
   fill(byId("redrive-result"));
@@ -116,12 +139,19 @@ export function openRedrive(makers, maker) {
 export function wireDialogs() {
   byId("wish-form").addEventListener("submit", send);
   const form = byId("redrive-form");
-  fill(byId("redrive-states"), REDRIVABLE.map((state, index) => {
-    const box = h("input", { type: "checkbox", name: "states", checked: index === 0 });
-    box.value = state;
-    return h("label", null, box, stateWords(state));
-  }));
-  fill(byId("redrive-from"), new Option("the first of each maker", ""), METHOD_NAMES.map((method) => new Option(methodWords(method), `METHOD_${method}`)));
+  fill(
+    byId("redrive-states"),
+    REDRIVABLE.map((state, index) => {
+      const box = h("input", { type: "checkbox", name: "states", checked: index === 0 });
+      box.value = state;
+      return h("label", null, box, stateWords(state));
+    }),
+  );
+  fill(
+    byId("redrive-from"),
+    new Option("the first of each maker", ""),
+    METHOD_NAMES.map((method) => new Option(methodWords(method), `METHOD_${method}`)),
+  );
   form.addEventListener("submit", redrive);
   form.addEventListener("input", () => {
     dryRun = dryRun === filtersOf(redriveBody(form)) ? dryRun : "";

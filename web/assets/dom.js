@@ -36,13 +36,16 @@ export function patch(parent, ...children) {
 }
 
 function mend(old, next) {
-  const alike = old.nodeName === next.nodeName && (old.nodeType !== 1 || old.getAttribute("data-key") === next.getAttribute("data-key"));
+  const alike =
+    old.nodeName === next.nodeName &&
+    (old.nodeType !== 1 || old.getAttribute("data-key") === next.getAttribute("data-key"));
   if (!alike) return old.replaceWith(next);
   if (old.nodeType === Node.TEXT_NODE) {
     if (old.data !== next.data) old.data = next.data;
     return undefined;
   }
-  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  for (const { name } of [...old.attributes])
+    if (!next.hasAttribute(name) && name !== "open") old.removeAttribute(name);
   for (const { name, value } of next.attributes) {
     if (old.getAttribute(name) === value) continue;
     // the content security policy takes a style from the object model only
@@ -64,11 +67,29 @@ export function table(caption, columns, rows, { empty = "Nothing.", hideCaption 
   const heads = columns.map((column) => (typeof column === "string" ? { title: column } : column));
   const cell = (value, index) =>
     h("td", { class: heads[index].number && "number", "data-label": heads[index].title || null }, value ?? "");
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", null,
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
+    h(
+      "table",
+      null,
       h("caption", { class: hideCaption && "unseen" }, caption),
-      h("thead", null, h("tr", null, heads.map((head) => h("th", { scope: "col", class: head.number && "number" }, head.title)))),
-      h("tbody", null, rows.map((row) => h("tr", null, row.map(cell))))));
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          heads.map((head) => h("th", { scope: "col", class: head.number && "number" }, head.title)),
+        ),
+      ),
+      h(
+        "tbody",
+        null,
+        rows.map((row) => h("tr", null, row.map(cell))),
+      ),
+    ),
+  );
 }
 
 /** A bar whose length is a share of 1; the number beside it is for people. */

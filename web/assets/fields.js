@@ -13,15 +13,21 @@ const KINDS = {
   "purchase.date": { type: "date" },
   "purchase.installation_date": { type: "date" },
   "purchase.delivery_date": { type: "date" },
-  "purchase.shop": { max: 100 },
-  "purchase.price": { max: 40, hint: "With its currency, such as 129.00 EUR." },
-  "owner.name": { autocomplete: "name", max: 100 },
-  "owner.email": { type: "email", autocomplete: "email", max: 200, hint: "News about this registration go here." },
-  "owner.phone": { type: "tel", autocomplete: "tel", max: 40 },
+  "purchase.shop": { max: 100, short: true },
+  "purchase.price": { max: 40, short: true, hint: "With its currency, such as 129.00 EUR." },
+  "owner.name": { autocomplete: "name", max: 100, short: true },
+  "owner.email": {
+    type: "email",
+    autocomplete: "email",
+    max: 200,
+    short: true,
+    hint: "News about this registration go here.",
+  },
+  "owner.phone": { type: "tel", autocomplete: "tel", max: 40, short: true },
   "owner.address.street": { autocomplete: "street-address", max: 100 },
-  "owner.address.postal_code": { autocomplete: "postal-code", max: 20, class: "narrow" },
-  "owner.address.city": { autocomplete: "address-level2", max: 100 },
-  "owner.address.country": { autocomplete: "country" },
+  "owner.address.postal_code": { autocomplete: "postal-code", max: 20, short: true },
+  "owner.address.city": { autocomplete: "address-level2", max: 100, short: true },
+  "owner.address.country": { autocomplete: "country", short: true },
 };
 
 const COUNTRIES =
@@ -29,12 +35,19 @@ const COUNTRIES =
 
 function countrySelect(attributes) {
   const names = new Intl.DisplayNames(["en"], { type: "region" });
-  const known = COUNTRIES.split(" ").map((code) => [code, names.of(code)]).sort(([, a], [, b]) => a.localeCompare(b));
-  return h("select", attributes, h("option", { value: "" }, "Choose"), known.map(([code, name]) => {
-    const option = h("option", null, name);
-    option.setAttribute("value", code);
-    return option;
-  }));
+  const known = COUNTRIES.split(" ")
+    .map((code) => [code, names.of(code)])
+    .sort(([, a], [, b]) => a.localeCompare(b));
+  return h(
+    "select",
+    attributes,
+    h("option", { value: "" }, "Choose"),
+    known.map(([code, name]) => {
+      const option = h("option", null, name);
+      option.setAttribute("value", code);
+      return option;
+    }),
+  );
 }
 
 const idOf = (field) => `f-${field.replaceAll(".", "-")}`;
@@ -47,17 +60,31 @@ export class Field {
     const id = idOf(name);
     this.name = name;
     const attributes = {
-      id, name, maxlength: kind.max, autocomplete: kind.autocomplete ?? "off", class: kind.class,
-      spellcheck: kind.spellcheck, autocapitalize: kind.autocapitalize, "aria-describedby": `${id}-hint ${id}-problem`,
+      id,
+      name,
+      maxlength: kind.max,
+      autocomplete: kind.autocomplete ?? "off",
+      class: kind.class,
+      spellcheck: kind.spellcheck,
+      autocapitalize: kind.autocapitalize,
+      "aria-describedby": `${id}-hint ${id}-problem`,
     };
     if (name === "owner.address.country") this.input = countrySelect(attributes);
-    else this.input = h("input", { type: kind.type ?? "text", max: kind.type === "date" ? today() : null, ...attributes });
+    else
+      this.input = h("input", { type: kind.type ?? "text", max: kind.type === "date" ? today() : null, ...attributes });
     this.mark = h("span", { class: "mark" });
     this.hint = h("p", { class: "hint", id: `${id}-hint` }, kind.hint);
     this.problem = h("p", { class: "problem", id: `${id}-problem` });
     this.advice = h("div", { class: "advice", "aria-live": "polite" });
-    this.element = h("div", { class: `field ${kind.type === "date" ? "short" : ""} ${kind.class === "narrow" ? "short" : ""}`, "data-field": name },
-      h("label", { for: id }, fieldWords(name), " ", this.mark), this.input, this.problem, this.advice, this.hint);
+    this.element = h(
+      "div",
+      { class: kind.short || kind.type === "date" ? "field short" : "field", "data-field": name },
+      h("label", { for: id }, fieldWords(name), " ", this.mark),
+      this.input,
+      this.problem,
+      this.advice,
+      this.hint,
+    );
   }
 
   get value() {
@@ -85,12 +112,23 @@ export class Field {
 
   /** Something odd that is not refused, with spellings that would fit; `take` is called with the one that was clicked. */
   setAdvice(problem, suggestions = [], take = () => {}) {
-    const button = (text) => h("button", { type: "button", class: "suggestion", on: { click: () => take(text) } },
-      h("span", { class: "unseen" }, "Use "), differences(this.value, text));
-    this.advice.replaceChildren(...(problem
-      ? [h("p", null, problem.charAt(0).toUpperCase() + problem.slice(1)),
-        suggestions.length ? h("p", { class: "suggestions" }, h("span", null, "Did you mean"), suggestions.map(button)) : ""]
-      : []));
+    const button = (text) =>
+      h(
+        "button",
+        { type: "button", class: "suggestion", on: { click: () => take(text) } },
+        h("span", { class: "unseen" }, "Use "),
+        h("span", null, differences(this.value, text)),
+      );
+    this.advice.replaceChildren(
+      ...(problem
+        ? [
+            h("p", null, problem.charAt(0).toUpperCase() + problem.slice(1)),
+            suggestions.length
+              ? h("p", { class: "suggestions" }, h("span", null, "Did you mean"), suggestions.map(button))
+              : "",
+          ]
+        : []),
+    );
   }
 }
 
@@ -125,9 +163,25 @@ export function bodyOf(values) {
 
 /** Says above a form what is wrong, with links to the fields, and puts the focus there. */
 export function summarize(summary, text, errors, focusOn) {
-  const link = ({ field, problem }) => h("li", null,
-    h("a", { href: `#${idOf(field)}`, on: { click: (event) => { event.preventDefault(); focusOn(field); } } }, fieldWords(field)),
-    ` ${problem}`);
+  const link = ({ field, problem }) =>
+    h(
+      "li",
+      null,
+      h(
+        "a",
+        {
+          href: `#${idOf(field)}`,
+          on: {
+            click: (event) => {
+              event.preventDefault();
+              focusOn(field);
+            },
+          },
+        },
+        fieldWords(field),
+      ),
+      ` ${problem}`,
+    );
   summary.hidden = !text;
   summary.replaceChildren(...(text ? [h("p", null, text), errors.length ? h("ul", null, errors.map(link)) : ""] : []));
 }

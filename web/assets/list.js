@@ -3,7 +3,16 @@
 import { announce, byId, fill, h } from "./dom.js";
 import { follow, get, sentence, showLive } from "./api.js";
 import { civil, count, live } from "./time.js";
-import { errorWords, manualReason, methodWords, sayNumber, STATE_NAMES, stateName, stateTone, stateWords } from "./words.js";
+import {
+  errorWords,
+  manualReason,
+  methodWords,
+  sayNumber,
+  STATE_NAMES,
+  stateName,
+  stateTone,
+  stateWords,
+} from "./words.js";
 
 const PAGE = 50;
 const SEARCH_PAGES_MAX = 10;
@@ -12,6 +21,7 @@ const MEND_AFTER_MS = 250;
 
 const query = () => new URLSearchParams(location.search);
 let rows = new Map();
+let names = new Map();
 let nextToken = "";
 let newer = 0;
 let loading = null;
@@ -21,7 +31,13 @@ const changed = new Map();
 
 function filters() {
   const q = query();
-  return { states: q.getAll("state"), maker: q.get("maker") ?? "", owner: q.get("owner_ref") ?? "", reference: q.get("reference") ?? "", token: q.get("page_token") ?? "" };
+  return {
+    states: q.getAll("state"),
+    maker: q.get("maker") ?? "",
+    owner: q.get("owner_ref") ?? "",
+    reference: q.get("reference") ?? "",
+    token: q.get("page_token") ?? "",
+  };
 }
 
 function go(change, tokens = []) {
@@ -45,9 +61,21 @@ function showFilters({ states, maker, owner, reference }) {
 }
 
 async function wireFilters() {
-  fill(byId("states"), STATE_NAMES.map((name) => h("label", { class: `chip ${stateTone(name)}` },
-    h("input", { type: "checkbox", value: name }), h("span", { class: "dot", "aria-hidden": "true" }), stateWords(name))));
-  byId("states").addEventListener("change", () => go({ state: [...document.querySelectorAll("#states input:checked")].map((box) => box.value) }));
+  fill(
+    byId("states"),
+    STATE_NAMES.map((name) =>
+      h(
+        "label",
+        { class: `chip ${stateTone(name)}` },
+        h("input", { type: "checkbox", value: name }),
+        h("span", { class: "dot", "aria-hidden": "true" }),
+        stateWords(name),
+      ),
+    ),
+  );
+  byId("states").addEventListener("change", () =>
+    go({ state: [...document.querySelectorAll("#states input:checked")].map((box) => box.value) }),
+  );
   byId("maker").addEventListener("change", () => go({ maker: byId("maker").value }));
   byId("search").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -62,6 +90,11 @@ async function wireFilters() {
   byId("previous").addEventListener("click", () => go({ page_token: tokens().at(-1) ?? "" }, tokens().slice(0, -1)));
   addEventListener("popstate", load);
   const { connectors = [] } = await get("/api/makers").catch(() => ({}));
+  names = new Map(connectors.map((maker) => [maker.maker, maker.displayName]));
+  for (const r of rows.values())
+    byId("rows")
+      .querySelector(`[data-id="${CSS.escape(r.id)}"]`)
+      ?.replaceWith(row(r));
   byId("maker").append(...connectors.map((maker) => new Option(maker.displayName, maker.maker)));
   showFilters(filters());
 }
@@ -71,18 +104,39 @@ const tokens = () => history.state?.tokens ?? [];
 
 // ---- rows
 
+/** What is most worth knowing of it. */
+function detailOf(r) {
+  const state = stateName(r.state);
+  if (r.waiting?.reason)
+    return ["waits for ", r.waiting.reason, r.waiting.until ? [", ", live(r.waiting.until, "due")] : ""];
+  if (r.confirmation) return h("code", null, r.confirmation);
+  if (state === "MANUAL_REQUIRED") return manualReason(r.manualReason);
+  return r.lastErrorKind && !["SUCCESS", "USER_COMPLETED"].includes(state) ? errorWords(r.lastErrorKind) : "";
+}
+
 function row(r) {
-  const detail = r.waiting?.reason ? ["waits for ", r.waiting.reason, r.waiting.until ? [", ", live(r.waiting.until, "due")] : ""]
-    : r.manualReason ? manualReason(r.manualReason) : r.lastErrorKind && stateName(r.state) !== "SUCCESS" ? errorWords(r.lastErrorKind) : r.confirmation ? h("code", null, r.confirmation) : "";
+  const detail = detailOf(r);
   const cell = (label, ...children) => h("td", { "data-label": label }, children);
-  return h("tr", { "data-id": r.id },
-    h("th", { scope: "row" }, h("a", { href: `/track/${r.id}` }, `${r.brand} ${r.model}`), h("code", null, r.reference)),
+  return h(
+    "tr",
+    { "data-id": r.id },
+    h(
+      "th",
+      { scope: "row" },
+      h("a", { href: `/track/${r.id}` }, `${r.brand} ${r.model}`),
+      h("code", null, r.reference),
+    ),
     cell("State", h("span", { class: `badge ${stateTone(r.state)}` }, stateWords(r.state))),
-    cell("Maker", r.maker),
-    cell("Method", r.method ? methodWords(r.method) : "", r.attempts > 1 ? h("span", { class: "quiet" }, ` ×${r.attempts}`) : ""),
+    cell("Maker", names.get(r.maker) ?? r.maker),
+    cell(
+      "Method",
+      r.method ? methodWords(r.method) : "",
+      r.attempts > 1 ? h("span", { class: "quiet" }, ` ×${r.attempts}`) : "",
+    ),
     h("td", { "data-label": "Detail", class: "detail" }, h("span", null, detail)),
     cell("Register by", civil(r.registerBy)),
-    h("td", { "data-label": "Changed", class: "number" }, live(r.updateTime)));
+    h("td", { "data-label": "Changed", class: "number" }, live(r.updateTime)),
+  );
 }
 
 function show(list, summary) {
@@ -131,7 +185,14 @@ async function page(wanted, signal) {
   nextToken = answer.nextPageToken ?? "";
   const list = answer.registrations ?? [];
   const total = Number(answer.totalSize ?? 0);
-  show(list, total ? count(total, "registration") : nextToken ? "More than one page" : count(list.length + tokens().length * PAGE, "registration"));
+  show(
+    list,
+    total
+      ? count(total, "registration")
+      : nextToken
+        ? "More than one page"
+        : count(list.length + tokens().length * PAGE, "registration"),
+  );
 }
 
 /** References are short codes that the service does not look up: the newest pages are read until they end. */
@@ -160,7 +221,10 @@ function setNewer(number) {
   byId("newer").textContent = `${count(number, "newer registration")}, show`;
 }
 
-const fits = (r, { states, maker, owner }) => (states.length === 0 || states.includes(stateName(r.state))) && (!maker || r.maker === maker) && (!owner || r.ownerRef === owner);
+const fits = (r, { states, maker, owner }) =>
+  (states.length === 0 || states.includes(stateName(r.state))) &&
+  (!maker || r.maker === maker) &&
+  (!owner || r.ownerRef === owner);
 
 function update({ registration, events }) {
   if (!registration) return;

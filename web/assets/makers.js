@@ -11,24 +11,39 @@ export async function listMakers() {
 }
 
 // case, accents and punctuation of a brand do not matter; the service has the last word
-const key = (brand) => brand.normalize("NFD").toLowerCase().replace(/ß/g, "ss").replace(/\b(und|et|og|och)\b|[&+]/g, "and").replace(/[^\p{L}\p{N}]/gu, "");
+const key = (brand) =>
+  brand
+    .normalize("NFD")
+    .toLowerCase()
+    .replace(/ß/g, "ss")
+    .replace(/\b(und|et|og|och)\b|[&+]/g, "and")
+    .replace(/[^\p{L}\p{N}]/gu, "");
 
 /** The maker of a brand; the generic one for a brand that nobody knows; undefined without a brand. */
 export function makerOf(makers, brand) {
   if (!brand) return undefined;
   const wanted = key(brand);
-  return makers.find((maker) => maker.brands?.some((known) => key(known) === wanted)) ?? makers.find((maker) => maker.maker === GENERIC);
+  return (
+    makers.find((maker) => maker.brands?.some((known) => key(known) === wanted)) ??
+    makers.find((maker) => maker.maker === GENERIC)
+  );
 }
 
 /** Brands that begin like `text` first, then those that hold it. */
 export function brandsLike(makers, text) {
   const wanted = key(text);
-  const all = makers.flatMap((maker) => (maker.brands ?? []).map((brand) => ({ value: brand, note: maker.displayName, key: key(brand) })));
+  const all = makers.flatMap((maker) =>
+    (maker.brands ?? []).map((brand) => ({ value: brand, note: maker.displayName, key: key(brand) })),
+  );
   const begins = all.filter((brand) => brand.key.startsWith(wanted));
   return [...begins, ...all.filter((brand) => !begins.includes(brand) && brand.key.includes(wanted))];
 }
 
-const FROM = { purchase: "purchase.date", installation: "purchase.installation_date", delivery: "purchase.delivery_date" };
+const FROM = {
+  purchase: "purchase.date",
+  installation: "purchase.installation_date",
+  delivery: "purchase.delivery_date",
+};
 
 /** The field from which a maker counts; empty when it has no last day. */
 export const countsFrom = (maker) => (maker?.registerByFrom ? (FROM[maker.registerByFrom] ?? "purchase.date") : "");

@@ -5,7 +5,8 @@ import { byId, fill, h } from "./dom.js";
 const BYTES_MAX = 3 * 1024 * 1024;
 const TYPES = { "application/pdf": "PDF", "image/png": "PNG", "image/jpeg": "JPEG" };
 
-const sayBytes = (bytes) => (bytes < 1_000_000 ? `${Math.max(1, Math.round(bytes / 1_000))} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`);
+const sayBytes = (bytes) =>
+  bytes < 1_000_000 ? `${Math.max(1, Math.round(bytes / 1_000))} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 
 export class Proof {
   #file = null;
@@ -31,8 +32,11 @@ export class Proof {
   take(file) {
     const problem = !TYPES[file.type]
       ? "This is no PDF, PNG or JPEG. Choose a file of one of these kinds."
-      : file.size > BYTES_MAX ? `It has ${sayBytes(file.size)}; at most 3 MiB are taken. Choose a smaller picture or scan.`
-        : file.size === 0 ? "The file is empty." : "";
+      : file.size > BYTES_MAX
+        ? `It has ${sayBytes(file.size)}; at most 3 MiB are taken. Choose a smaller picture or scan.`
+        : file.size === 0
+          ? "The file is empty."
+          : "";
     this.setProblem(problem);
     if (problem) this.input.value = "";
     else this.show(file);
@@ -43,9 +47,26 @@ export class Proof {
     this.#file = file;
     const isPicture = file.type.startsWith("image/");
     this.#url = isPicture ? URL.createObjectURL(file) : "";
-    const picture = isPicture ? h("img", { src: this.#url, alt: "", width: 56, height: 56 }) : h("span", { class: "file", "aria-hidden": "true" }, "PDF");
-    const remove = h("button", { type: "button", on: { click: () => this.remove() } }, "Remove", h("span", { class: "unseen" }, ` ${file.name}`));
-    fill(byId("proof-chosen"), picture, h("span", { class: "name" }, h("strong", null, file.name), h("span", { class: "quiet" }, `${TYPES[file.type]}, ${sayBytes(file.size)}`)), remove);
+    const picture = isPicture
+      ? h("img", { src: this.#url, alt: "", width: 56, height: 56 })
+      : h("span", { class: "file", "aria-hidden": "true" }, "PDF");
+    const remove = h(
+      "button",
+      { type: "button", on: { click: () => this.remove() } },
+      "Remove",
+      h("span", { class: "unseen" }, ` ${file.name}`),
+    );
+    fill(
+      byId("proof-chosen"),
+      picture,
+      h(
+        "span",
+        { class: "name" },
+        h("strong", null, file.name),
+        h("span", { class: "quiet" }, `${TYPES[file.type]}, ${sayBytes(file.size)}`),
+      ),
+      remove,
+    );
     byId("proof").classList.add("chosen");
   }
 

@@ -12,12 +12,30 @@ const DRAFT = "regflow.draft";
 const CHECK_AFTER_MS = 400;
 const ORDER = {
   product: ["product.brand", "product.model", "product.serial"],
-  purchase: ["purchase.date", "purchase.delivery_date", "purchase.installation_date", "purchase.shop", "purchase.price"],
-  owner: ["owner.name", "owner.email", "owner.phone", "owner.address.street", "owner.address.postal_code", "owner.address.city", "owner.address.country"],
+  purchase: [
+    "purchase.date",
+    "purchase.delivery_date",
+    "purchase.installation_date",
+    "purchase.shop",
+    "purchase.price",
+  ],
+  owner: [
+    "owner.name",
+    "owner.email",
+    "owner.phone",
+    "owner.address.street",
+    "owner.address.postal_code",
+    "owner.address.city",
+    "owner.address.country",
+  ],
 };
 // asked for whoever the maker is: they tell what it is and how long there is time
 const BASIC = [...ALWAYS_REQUIRED, "product.serial", "purchase.date"];
-const METHOD_MEANING = { API: "regflow hands it to the maker directly", AUTOMATION_RELIABLE: "regflow fills in the maker's web form", ASSISTED_MANUAL: "you get a prepared packet by mail and finish it" };
+const METHOD_MEANING = {
+  API: "regflow hands it to the maker directly",
+  AUTOMATION_RELIABLE: "regflow fills in the maker's web form",
+  ASSISTED_MANUAL: "you get a prepared packet by mail and finish it",
+};
 
 const fields = new Map();
 const touched = new Set();
@@ -31,7 +49,9 @@ function field(name) {
   if (!fields.has(name)) {
     const made = new Field(name);
     made.input.addEventListener("input", () => made.setProblem(""));
-    made.input.addEventListener("blur", () => { if (touched.has(name) || made.value) leave(name); });
+    made.input.addEventListener("blur", () => {
+      if (touched.has(name) || made.value) leave(name);
+    });
     made.input.addEventListener("input", () => touched.add(name));
     fields.set(name, made);
   }
@@ -71,22 +91,39 @@ function show() {
 /** Puts the fields into a section; those that are there already are not moved, so that the focus stays. */
 function settle(section, names) {
   const wanted = names.map((name) => field(name).element);
-  const same = wanted.length === section.children.length && wanted.every((element, index) => section.children[index] === element);
+  const same =
+    wanted.length === section.children.length && wanted.every((element, index) => section.children[index] === element);
   if (!same) section.replaceChildren(...wanted);
 }
 
 function showGuide() {
   const serial = maker?.serial;
-  field("product.serial").setHint(...(serial
-    ? [`${serial.location ? `Where it stands: ${serial.location}. ` : ""}Looks like: ${serial.hint}, such as `, h("code", null, serial.example), "."]
-    : ["On the type plate or the box, often marked S/N."]));
+  field("product.serial").setHint(
+    ...(serial
+      ? [
+          `${serial.location ? `Where it stands: ${serial.location}. ` : ""}Looks like: ${serial.hint}, such as `,
+          h("code", null, serial.example),
+          ".",
+        ]
+      : ["On the type plate or the box, often marked S/N."]),
+  );
   const brand = field("product.brand");
   if (!maker) brand.setHint("As it stands on the product. Type to see the makers that regflow knows.");
-  else if (maker.maker === GENERIC) brand.setHint("regflow does not know this brand yet. It is taken all the same: you get a prepared packet for its maker.");
+  else if (maker.maker === GENERIC)
+    brand.setHint(
+      "regflow does not know this brand yet. It is taken all the same: you get a prepared packet for its maker.",
+    );
   else brand.setHint(`Made by ${maker.displayName}.`);
   const automatic = (maker?.ladder ?? []).map(methodName);
-  fill(byId("ways"), automatic.map((method) => h("li", null, h("strong", null, methodWords(method)), h("span", null, METHOD_MEANING[method] ?? ""))));
-  byId("ways-title").textContent = maker ? `How it goes with ${maker.maker === GENERIC ? brand.value : maker.displayName}` : "How it goes";
+  fill(
+    byId("ways"),
+    automatic.map((method) =>
+      h("li", null, h("strong", null, methodWords(method)), h("span", null, METHOD_MEANING[method] ?? "")),
+    ),
+  );
+  byId("ways-title").textContent = maker
+    ? `How it goes with ${maker.maker === GENERIC ? brand.value : maker.displayName}`
+    : "How it goes";
   byId("ways-none").hidden = automatic.length > 0;
   showRegisterBy();
 }
@@ -106,7 +143,12 @@ function chooseMaker() {
   const changed = found !== maker;
   maker = found;
   show();
-  if (changed && maker) announce(maker.maker === GENERIC ? "This brand is not known yet; it is taken all the same." : `Maker: ${maker.displayName}.`);
+  if (changed && maker)
+    announce(
+      maker.maker === GENERIC
+        ? "This brand is not known yet; it is taken all the same."
+        : `Maker: ${maker.displayName}.`,
+    );
 }
 
 // ---- the check while one types
@@ -131,7 +173,14 @@ function withStandIns(typed) {
   for (const name of shownNames()) {
     const { input } = field(name);
     if (filled[name] || !input.required) continue;
-    filled[name] = input.type === "email" ? "check@example.org" : input.type === "date" ? new Date().toISOString().slice(0, 10) : name.endsWith("country") ? "DE" : "-";
+    filled[name] =
+      input.type === "email"
+        ? "check@example.org"
+        : input.type === "date"
+          ? new Date().toISOString().slice(0, 10)
+          : name.endsWith("country")
+            ? "DE"
+            : "-";
   }
   return filled;
 }
@@ -142,7 +191,9 @@ async function check() {
   checking?.abort();
   checking = new AbortController();
   const { signal } = checking;
-  const answered = await post("/api/registration", { ...bodyOf(withStandIns(typed)), validateOnly: true }).catch((problem) => problem);
+  const answered = await post("/api/registration", { ...bodyOf(withStandIns(typed)), validateOnly: true }).catch(
+    (problem) => problem,
+  );
   if (signal.aborted) return;
   const isTyped = (name) => touched.has(name) && fields.has(name);
   const errors = answered instanceof Problem ? answered.errors : [];
@@ -201,7 +252,9 @@ function restore() {
 function newKey() {
   // randomUUID is there only on https and on this machine
   if (crypto.randomUUID) return crypto.randomUUID();
-  const hex = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20)}`;
 }
 
@@ -213,13 +266,16 @@ function discard() {
 // ---- handing over
 
 function focusOn(name) {
-  const input = name === "proof_of_purchase" || name.startsWith("proof_of_purchase.") ? proof.input : fields.get(name)?.input;
+  const input =
+    name === "proof_of_purchase" || name.startsWith("proof_of_purchase.") ? proof.input : fields.get(name)?.input;
   input?.closest("details")?.setAttribute("open", "");
   input?.focus();
 }
 
-const missing = () => shownNames().filter((name) => field(name).input.required && !field(name).value)
-  .map((name) => ({ field: name, problem: "is missing." }));
+const missing = () =>
+  shownNames()
+    .filter((name) => field(name).input.required && !field(name).value)
+    .map((name) => ({ field: name, problem: "is missing." }));
 
 function showErrors(text, errors) {
   for (const one of fields.values()) one.setProblem("");
@@ -267,8 +323,20 @@ function showConflict() {
   };
   const summary = byId("summary");
   summary.hidden = false;
-  fill(summary, h("p", null, "This form was handed over before, with other data. Look at the registrations first; if it is another product, hand it over as a new one."),
-    h("p", { class: "row" }, h("a", { class: "button", href: "/registrations" }, "Registrations"), h("button", { type: "button", on: { click: again } }, "Hand over as a new one")));
+  fill(
+    summary,
+    h(
+      "p",
+      null,
+      "This form was handed over before, with other data. Look at the registrations first; if it is another product, hand it over as a new one.",
+    ),
+    h(
+      "p",
+      { class: "row" },
+      h("a", { class: "button", href: "/registrations" }, "Registrations"),
+      h("button", { type: "button", on: { click: again } }, "Hand over as a new one"),
+    ),
+  );
   summary.focus();
 }
 
@@ -276,7 +344,11 @@ async function start() {
   show();
   const brand = field("product.brand");
   brand.input.required = true;
-  combobox(brand.input, (text) => brandsLike(makers, text), () => leave("product.brand"));
+  combobox(
+    brand.input,
+    (text) => brandsLike(makers, text),
+    () => leave("product.brand"),
+  );
   form.addEventListener("submit", submit);
   form.addEventListener("input", save);
   form.addEventListener("change", showRegisterBy);

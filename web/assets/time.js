@@ -3,12 +3,17 @@
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
-export const DAY = 24 * HOUR;
+const DAY = 24 * HOUR;
 
 const exactFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 const clockFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayFormat = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
-const dateFormat = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const dateFormat = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  timeZone: "UTC",
+});
 
 /** A Date from RFC 3339 or from microseconds, as stored events count them; null when there is none. */
 export function moment(value) {
@@ -17,7 +22,7 @@ export function moment(value) {
   return Number.isNaN(date.getTime()) ? null : date;
 }
 
-export const exact = (date) => exactFormat.format(date);
+const exact = (date) => exactFormat.format(date);
 export const clock = (date) => clockFormat.format(date);
 export const dayOf = (date) => dayFormat.format(date);
 
@@ -33,7 +38,8 @@ export function daysUntil(text, today = new Date()) {
   return Math.round((Date.parse(`${text}T00:00:00Z`) - begin) / DAY);
 }
 
-export const addDays = (text, days) => new Date(Date.parse(`${text}T00:00:00Z`) + days * DAY).toISOString().slice(0, 10);
+export const addDays = (text, days) =>
+  new Date(Date.parse(`${text}T00:00:00Z`) + days * DAY).toISOString().slice(0, 10);
 
 /** "12 days left", "last day today", "2 days too late". */
 export function daysLeft(text) {
@@ -42,7 +48,8 @@ export function daysLeft(text) {
   return days === 0 ? "today is the last day" : `${count(days, "day")} left`;
 }
 
-export const count = (number, noun) => `${Number(number).toLocaleString("en-GB")} ${noun}${Number(number) === 1 ? "" : "s"}`;
+export const count = (number, noun) =>
+  `${Number(number).toLocaleString("en-GB")} ${noun}${Number(number) === 1 ? "" : "s"}`;
 
 /** How long, in one or two units. */
 export function span(ms) {

@@ -19,7 +19,18 @@ const STATES = {
 };
 
 /** Names of the states without their prefix, in the order of a registration's life. */
-export const STATE_NAMES = ["PENDING", "PROCESSING", "WAITING", "MANUAL_REQUIRED", "NEEDS_CORRECTION", "OUTCOME_UNKNOWN", "SUCCESS", "USER_COMPLETED", "CANCELLED", "EXPIRED"];
+export const STATE_NAMES = [
+  "PENDING",
+  "PROCESSING",
+  "WAITING",
+  "MANUAL_REQUIRED",
+  "NEEDS_CORRECTION",
+  "OUTCOME_UNKNOWN",
+  "SUCCESS",
+  "USER_COMPLETED",
+  "CANCELLED",
+  "EXPIRED",
+];
 
 export const stateName = (state) => short(state, "REGISTRATION_STATE_") || "PENDING";
 export const stateWords = (state) => STATES[stateName(state)]?.[0] ?? plain(stateName(state));
@@ -32,9 +43,17 @@ export const methodWords = (method) => METHODS[methodName(method)] ?? plain(meth
 export const METHOD_NAMES = Object.keys(METHODS);
 
 const ERRORS = {
-  NETWORK: "No connection", TIMEOUT: "No answer in time", SERVER: "Maker's server failed", RATE_LIMITED: "Too many requests",
-  AUTH: "Credentials refused", VALIDATION: "Data refused", CAPTCHA: "Captcha", FORM_CHANGED: "Form changed",
-  LOGIN_REQUIRED: "Account needed", UNKNOWN_OUTCOME: "Outcome unknown", INTERNAL: "Fault of regflow",
+  NETWORK: "No connection",
+  TIMEOUT: "No answer in time",
+  SERVER: "Maker's server failed",
+  RATE_LIMITED: "Too many requests",
+  AUTH: "Credentials refused",
+  VALIDATION: "Data refused",
+  CAPTCHA: "Captcha",
+  FORM_CHANGED: "Form changed",
+  LOGIN_REQUIRED: "Account needed",
+  UNKNOWN_OUTCOME: "Outcome unknown",
+  INTERNAL: "Fault of regflow",
 };
 export const errorWords = (kind) => {
   const name = short(kind, "ERROR_KIND_").toUpperCase();
@@ -66,20 +85,35 @@ export const circuitWords = (state) => circuitOf(state)[0];
 export const circuitTone = (state) => circuitOf(state)[1];
 
 const ALERTS = {
-  DOWN: "down", SUCCESS_RATE_CRITICAL: "success critical", SUCCESS_RATE_LOW: "success low", LATENCY_HIGH: "slow",
-  FAILURES_IN_A_ROW: "failures in a row", FORM_DRIFT: "form drift", CHECK_FAILED: "check failed",
+  DOWN: "down",
+  SUCCESS_RATE_CRITICAL: "success critical",
+  SUCCESS_RATE_LOW: "success low",
+  LATENCY_HIGH: "slow",
+  FAILURES_IN_A_ROW: "failures in a row",
+  FORM_DRIFT: "form drift",
+  CHECK_FAILED: "check failed",
 };
 export const alertWords = (kind) => ALERTS[short(kind, "ALERT_KIND_")] ?? plain(short(kind, "ALERT_KIND_"));
 export const isCritical = (alert) => alert.severity === "SEVERITY_CRITICAL";
 
 const FIELDS = {
-  "product.brand": "Brand", "product.model": "Model", "product.serial": "Serial number",
-  "purchase.date": "Date of purchase", "purchase.shop": "Shop", "purchase.price": "Price",
-  "purchase.installation_date": "Date of installation", "purchase.delivery_date": "Date of delivery",
-  "owner.name": "Full name", "owner.email": "E-mail", "owner.phone": "Telephone",
-  "owner.address.street": "Street and number", "owner.address.postal_code": "Postal code",
-  "owner.address.city": "Town", "owner.address.country": "Country",
-  proof_of_purchase: "Proof of purchase", marketing_consent: "Advertising",
+  "product.brand": "Brand",
+  "product.model": "Model",
+  "product.serial": "Serial number",
+  "purchase.date": "Date of purchase",
+  "purchase.shop": "Shop",
+  "purchase.price": "Price",
+  "purchase.installation_date": "Date of installation",
+  "purchase.delivery_date": "Date of delivery",
+  "owner.name": "Full name",
+  "owner.email": "E-mail",
+  "owner.phone": "Telephone",
+  "owner.address.street": "Street and number",
+  "owner.address.postal_code": "Postal code",
+  "owner.address.city": "Town",
+  "owner.address.country": "Country",
+  proof_of_purchase: "Proof of purchase",
+  marketing_consent: "Advertising",
 };
 /** A field's label; "extra.dealer_number" is "Dealer number". */
 export function fieldWords(field) {
@@ -88,6 +122,15 @@ export function fieldWords(field) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-export const sayMs = (ms) => (ms === undefined || ms === null ? "–" : ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`);
-export const sayPercent = (percent) => (percent === undefined || percent === null ? "–" : `${percent >= 99.95 || percent < 10 ? Math.round(percent) : percent.toFixed(1)} %`);
+export function sayMs(ms) {
+  if (ms === undefined || ms === null) return "–";
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1).replace(/\.0+$/, "")} s`;
+  const seconds = Math.round(ms / 1_000);
+  return `${Math.floor(seconds / 60)} min${seconds % 60 ? ` ${seconds % 60} s` : ""}`;
+}
+export const sayPercent = (percent) =>
+  percent === undefined || percent === null
+    ? "–"
+    : `${percent >= 99.95 || percent < 10 ? Math.round(percent) : percent.toFixed(1)} %`;
 export const sayNumber = (number) => Number(number ?? 0).toLocaleString("en-GB");
