@@ -161,6 +161,9 @@ pub struct SubmitArgs {
     /// Class in the queue
     #[arg(long, value_enum, default_value_t = PriorityArg::Normal)]
     pub priority: PriorityArg,
+    /// Which mails the owner gets; the server's default when absent
+    #[arg(long, value_enum)]
+    pub mail: Option<MailArg>,
     /// Agree to the maker's advertising
     #[arg(long)]
     pub marketing_consent: bool,
@@ -187,6 +190,17 @@ pub enum PriorityArg {
     High,
     Normal,
     Low,
+}
+
+/// Which mails the owner gets.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum MailArg {
+    /// The packet, and a letter when it is registered
+    All,
+    /// The packet only
+    ManualOnly,
+    /// None
+    None,
 }
 
 /// The states that a list can be narrowed to.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use config::{Config, Environment, File, FileFormat};
+use events::MailPreference;
 use events::line::Ageing;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub struct Settings {
     pub browser: BrowserSettings,
     pub smtp: Smtp,
     pub packet: PacketSettings,
+    pub mail: MailSettings,
     pub alerts: Alerts,
     pub log: Log,
 }
@@ -138,6 +140,13 @@ pub struct PacketSettings {
     pub cap_ms: u64,
     pub done_hint: String,
     pub mail_domain: String,
+}
+
+/// `[mail]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailSettings {
+    pub preference: MailPreference,
 }
 
 /// `[log]`
@@ -302,7 +311,7 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
         let text = refusal("[smtp]\nhost = \"h\"\nprot = 25\n");
         assert!(text.ends_with("mine.toml:3: unknown key `smtp.prot`; the nearest known one is `smtp.port`"), "{text}");
-        assert!(refusal("[mail]\nx = 1\n").contains("mine.toml:1: unknown key `mail`"));
+        assert!(refusal("[post]\nx = 1\n").contains("mine.toml:1: unknown key `post`"));
     }
 
     #[test]

@@ -380,6 +380,7 @@ fn world_options(settings: &Settings) -> anyhow::Result<WorldOptions> {
             asks_max: settings.engine.lookups_max,
         },
         operators: settings.alerts.to.clone(),
+        mail_preference: settings.mail.preference,
         done_hint: packet.done_hint.clone(),
     })
 }

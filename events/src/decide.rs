@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use crate::event::{
     AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded,
     DeadlineNear, Dispatched, Event, Expired, FoundUnregistered, Held, LeftInDoubt, LookupGivenUp, LookupScheduled,
-    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, PacketFailed, PacketSent, RegistrationSucceeded,
-    RetryRequested, RetryScheduled, UserCompleted,
+    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, OwnerMailFailed, OwnerMailed, PacketFailed,
+    PacketSent, RegistrationSucceeded, RetryRequested, RetryScheduled, UserCompleted,
 };
 use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, Failure, ObjectRef, Outcome};
@@ -50,6 +50,10 @@ pub enum Command {
     RecordPacketSent(PacketSent),
     /// The packet could not be made or sent.
     RecordPacketFailure(PacketFailed),
+    /// The person was mailed that it is registered.
+    RecordOwnerMailed(OwnerMailed),
+    /// That mail could not be sent.
+    RecordOwnerMailFailure(OwnerMailFailed),
     /// A person says that it is done.
     Complete {
         /// The maker's code.
@@ -191,6 +195,8 @@ pub fn decide(registration: &Registration, command: Command) -> Result<Vec<Event
         Command::RequireManual(reason) => require_manual(registration, reason),
         Command::RecordPacketSent(sent) => packet(registration, sent.into()),
         Command::RecordPacketFailure(failed) => packet(registration, failed.into()),
+        Command::RecordOwnerMailed(mailed) => owner_mail(registration, mailed.into()),
+        Command::RecordOwnerMailFailure(failed) => owner_mail(registration, failed.into()),
         Command::Complete { confirmation } => complete(registration, confirmation),
         Command::Cancel { reason } => cancel(registration, reason),
         Command::Retry { from, reason, correction } => retry(registration, from, reason, correction),
@@ -346,6 +352,13 @@ fn require_manual(registration: &Registration, reason: ManualReason) -> Result<V
         return Err(not_now(registration, "handed to its owner", "wait until the present step ends"));
     }
     Ok(vec![Dispatched { method: Method::AssistedManual }.into(), ManualRequired { reason }.into()])
+}
+
+fn owner_mail(registration: &Registration, event: Event) -> Result<Vec<Event>, Refusal> {
+    if registration.owner_mail.is_none() {
+        return Err(not_now(registration, "mailed of", "no mail to its owner is due"));
+    }
+    Ok(vec![event])
 }
 
 fn packet(registration: &Registration, event: Event) -> Result<Vec<Event>, Refusal> {

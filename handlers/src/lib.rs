@@ -18,6 +18,7 @@ mod journal;
 mod manual_fallback;
 mod notify;
 pub mod operations;
+mod owner_mail;
 mod reconcile;
 pub mod told;
 mod turns;

@@ -88,6 +88,8 @@ fn data(event: &Event) -> Option<Value> {
         | Event::AttemptFailed(_)
         | Event::RetryScheduled(_)
         | Event::PacketFailed(_)
+        | Event::OwnerMailed(_)
+        | Event::OwnerMailFailed(_)
         | Event::Corrected(_)
         | Event::RetryRequested(_)
         | Event::Held(_)

@@ -16,6 +16,7 @@ mod nats;
 mod notifications;
 mod operate;
 mod operations;
+mod owner_mails;
 mod reconcile;
 mod restart;
 mod schemas;
