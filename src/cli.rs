@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use operate::{CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, PauseArgs, RedriveArgs, Why};
+pub use operate::{
+    CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, PauseArgs, RedeliverArgs, RedriveArgs,
+    WebhooksCommand, Why,
+};
 
 /// Where clients look for the service.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7460";
@@ -55,6 +58,9 @@ pub enum Command {
     Circuit(CircuitArgs),
     /// Try registrations again in bulk; without --yes it is only told which
     Redrive(RedriveArgs),
+    /// List webhooks and deliver the past again
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Check and list the files that describe makers
     #[command(subcommand)]
     Connectors(ConnectorsCommand),

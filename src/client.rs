@@ -2,6 +2,7 @@
 
 mod error;
 mod operations;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::show::{self, Paint};
 
 pub use error::ClientError;
 pub use operations::{circuit, makers, pause, redrive, resume};
+pub use webhooks::webhooks;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

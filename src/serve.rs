@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use bus::{Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Lease, LeaseOptions, Topology, Writes};
+use bus::{
+    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Lease, LeaseOptions, Outbox, Topology, Writes,
+};
 use connectors::{ApiClient, ApiOptions, Catalog};
 use events::RetryPolicy;
 use events::seal::MasterKey;
 use form::{BrowserOptions, Browsers, Found};
+use handlers::webhooks::{EndpointOptions, Schedule, WebhookOptions, Webhooks};
 use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, system_clock};
 use mail::{Mailer, SmtpConfig, Templates};
 use packet::PacketRenderer;
@@ -22,7 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, BrowserSettings, Durability, Settings};
+use crate::config::{self, BrowserSettings, Durability, Settings, WebhookSettings};
 use crate::grpc::{self, GrpcOptions, Views};
 
 /// The embedded server's folder below the data folder.
@@ -148,6 +151,8 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let bus = connect(&settings, &nats_url, embedded.as_ref(), &parts.master).await?;
     let (closer, notify, readers_end) = (bus.closer(), bus.notify.clone(), CancellationToken::new());
     let lease = bus.lease(LeaseOptions::default(), readers_end.clone()).await?;
+    let webhooks = webhooks(&settings, bus.outbox.clone(), lease.clone())?;
+    webhooks.prepare().await.context("failed to prepare the webhooks")?;
     let (world, listener) = parts.into_world(bus, lease.clone(), &settings)?;
 
     let log = world.log.clone();
@@ -159,12 +164,14 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let follow = log.follow(0).await.context("failed to follow the log")?;
     let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
     let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
+    let delivering = tokio::spawn(webhooks.clone().run(readers_end.clone()));
     let grpc_addr = listener.local_addr()?;
     let serving = GrpcOptions {
         listener,
         world: world.clone(),
         views,
         engine: handle,
+        webhooks,
         ready: ready.clone(),
         submit_timeout: settings.submit_timeout(),
         requests_max: settings.server.requests_max,
@@ -179,7 +186,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         bus: closer,
         grpc: tokio::spawn(grpc::serve(serving, shutdown)),
         engine,
-        readers: vec![feeder, notifier],
+        readers: vec![feeder, notifier, delivering],
         readers_end,
     };
     running.wait_until_ready(ready).await?;
@@ -284,6 +291,27 @@ pub fn catalog(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
         text => Some(text.parse().context("catalog.sandbox is no URL; write it like http://127.0.0.1:7470/")?),
     };
     Ok(Arc::new(Catalog::load(folder.as_deref())?.with_sandbox(sandbox)))
+}
+
+fn webhooks(settings: &Settings, outbox: Outbox, lease: Lease) -> anyhow::Result<Webhooks> {
+    let endpoint = |of: &WebhookSettings| {
+        anyhow::Ok(EndpointOptions {
+            name: of.name.clone(),
+            tenant: of.tenant.clone(),
+            url: of.url.clone(),
+            secret: config::secret(&of.secret_env)?.map(|secret| secret.expose_secret().trim().to_owned()),
+            facts: of.types.clone(),
+        })
+    };
+    let endpoints = settings.webhooks.iter().map(endpoint).collect::<anyhow::Result<Vec<_>>>()?;
+    let delivery = &settings.delivery;
+    let options = WebhookOptions {
+        timeout: Duration::from_millis(delivery.timeout_ms),
+        concurrency: delivery.concurrency,
+        schedule: Schedule(delivery.retry_ms.iter().copied().map(Duration::from_millis).collect()),
+        clock: system_clock,
+    };
+    Ok(Webhooks::new(outbox, lease, endpoints, options)?)
 }
 
 fn smtp(settings: &Settings) -> anyhow::Result<SmtpConfig> {

@@ -3,6 +3,7 @@
 mod explanation;
 mod makers;
 mod redrive;
+mod webhooks;
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -15,6 +16,7 @@ use serde_json::Value;
 pub use explanation::explanation;
 pub use makers::{maker, makers};
 pub use redrive::redrive;
+pub use webhooks::webhooks;
 
 /// Paints when the output is a terminal and `NO_COLOR` is not set.
 #[derive(Debug, Clone, Copy)]

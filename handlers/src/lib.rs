@@ -23,6 +23,7 @@ mod reconcile;
 pub mod told;
 mod turns;
 mod waits;
+pub mod webhooks;
 mod world;
 
 use crash::crash_point;

@@ -10,7 +10,7 @@ use tonic::Status;
 use super::errors;
 
 /// The tenant of clients that name none.
-const DEFAULT_TENANT: &str = "default";
+pub const DEFAULT_TENANT: &str = "default";
 
 /// An id in a request.
 pub fn id(text: &str) -> Result<RegistrationId, Status> {

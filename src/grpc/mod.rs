@@ -10,12 +10,14 @@ mod redrive;
 mod registrations;
 mod views;
 mod watch;
+mod webhooks;
 mod wire;
 mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use handlers::webhooks::Webhooks;
 use handlers::{EngineHandle, World};
 use proto::v1::audit_server::AuditServer;
 use proto::v1::operations_server::OperationsServer;
@@ -45,6 +47,8 @@ pub struct GrpcOptions {
     pub views: Arc<Views>,
     /// Knows what each registration waits for, and how the makers are doing.
     pub engine: EngineHandle,
+    /// Programs of tenants that are told.
+    pub webhooks: Webhooks,
     /// Serving once this is true: views and engine have caught up.
     pub ready: latest::Receiver<bool>,
     pub submit_timeout: Duration,
@@ -58,6 +62,7 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         world: options.world.clone(),
         views: options.views.clone(),
         engine: options.engine.clone(),
+        webhooks: options.webhooks,
     };
     let registrations = RegistrationsService {
         world: options.world,

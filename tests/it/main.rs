@@ -23,3 +23,4 @@ mod schemas;
 mod subscribers;
 mod support;
 mod takeover;
+mod webhooks;
