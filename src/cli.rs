@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use operate::{CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, PauseArgs, RedriveArgs, Why};
+pub use operate::{
+    CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, PauseArgs, RedeliverArgs, RedriveArgs,
+    WebhooksCommand, Why,
+};
 
 /// Where clients look for the service.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7460";
@@ -55,6 +58,9 @@ pub enum Command {
     Circuit(CircuitArgs),
     /// Try registrations again in bulk; without --yes it is only told which
     Redrive(RedriveArgs),
+    /// List webhooks and deliver the past again
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Check and list the files that describe makers
     #[command(subcommand)]
     Connectors(ConnectorsCommand),
@@ -161,6 +167,9 @@ pub struct SubmitArgs {
     /// Class in the queue
     #[arg(long, value_enum, default_value_t = PriorityArg::Normal)]
     pub priority: PriorityArg,
+    /// Which mails the owner gets; the server's default when absent
+    #[arg(long, value_enum)]
+    pub mail: Option<MailArg>,
     /// Agree to the maker's advertising
     #[arg(long)]
     pub marketing_consent: bool,
@@ -187,6 +196,17 @@ pub enum PriorityArg {
     High,
     Normal,
     Low,
+}
+
+/// Which mails the owner gets.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum MailArg {
+    /// The packet, and a letter when it is registered
+    All,
+    /// The packet only
+    ManualOnly,
+    /// None
+    None,
 }
 
 /// The states that a list can be narrowed to.

@@ -2,6 +2,7 @@
 
 mod error;
 mod operations;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use proto::v1::{self, RegistrationState as State};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::cli::{
-    CancelArgs, Client, CompleteArgs, ListArgs, MethodArg, OneArgs, PriorityArg, RetryArgs, StateArg, SubmitArgs,
-    WatchArgs,
+    CancelArgs, Client, CompleteArgs, ListArgs, MailArg, MethodArg, OneArgs, PriorityArg, RetryArgs, StateArg,
+    SubmitArgs, WatchArgs,
 };
 use crate::show::{self, Paint};
 
 pub use error::ClientError;
 pub use operations::{circuit, makers, pause, redrive, resume};
+pub use webhooks::webhooks;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -93,6 +95,7 @@ fn request(args: SubmitArgs) -> anyhow::Result<v1::SubmitRequest> {
         extra: args.extra.into_iter().collect(),
         proof_of_purchase: args.proof.as_deref().map(proof).transpose()?,
         validate_only: args.validate_only,
+        mail_preference: args.mail.map_or(v1::MailPreference::Unspecified, mail_preference).into(),
     })
 }
 
@@ -101,6 +104,14 @@ const fn priority(priority: PriorityArg) -> v1::Priority {
         PriorityArg::High => v1::Priority::High,
         PriorityArg::Normal => v1::Priority::Normal,
         PriorityArg::Low => v1::Priority::Low,
+    }
+}
+
+const fn mail_preference(mail: MailArg) -> v1::MailPreference {
+    match mail {
+        MailArg::All => v1::MailPreference::All,
+        MailArg::ManualOnly => v1::MailPreference::ManualOnly,
+        MailArg::None => v1::MailPreference::None,
     }
 }
 

@@ -7,19 +7,30 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use config::{Config, Environment, File, FileFormat};
+use events::MailPreference;
 use events::line::Ageing;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The committed file: the manual of all keys, and their defaults.
 pub const DEFAULTS: &str = include_str!("../regflow.toml");
 /// Largest settings or secret file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The section of the settings that is a list.
+const WEBHOOKS: &str = "webhooks";
+/// The keys of one webhook; `types` may be left out.
+const WEBHOOK_KEYS: [&str; 5] = ["tenant", "name", "url", "secret_env", "types"];
+/// Most webhooks.
+const WEBHOOKS_MAX: usize = 100;
+/// Most pauses between tries.
+const RETRIES_MAX: usize = 50;
 
 /// All settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    pub webhooks: Vec<WebhookSettings>,
     pub server: Server,
     pub nats: Nats,
     pub engine: EngineSettings,
@@ -27,7 +38,9 @@ pub struct Settings {
     pub browser: BrowserSettings,
     pub smtp: Smtp,
     pub packet: PacketSettings,
+    pub mail: MailSettings,
     pub alerts: Alerts,
+    pub delivery: DeliverySettings,
     pub log: Log,
 }
 
@@ -145,6 +158,44 @@ pub struct PacketSettings {
     pub mail_domain: String,
 }
 
+/// `[mail]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailSettings {
+    pub preference: MailPreference,
+}
+
+/// One of `[[webhooks]]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    pub tenant: String,
+    pub name: String,
+    pub url: String,
+    pub secret_env: String,
+    #[serde(default)]
+    pub types: Vec<String>,
+}
+
+/// `[delivery]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliverySettings {
+    pub timeout_ms: u64,
+    pub concurrency: usize,
+    #[serde(deserialize_with = "one_or_many")]
+    pub retry_ms: Vec<u64>,
+}
+
+/// The environment's list of one number is read as a number.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    let given: toml::Value = Deserialize::deserialize(deserializer)?;
+    let numbers = given.as_array().cloned().unwrap_or_else(|| vec![given]);
+    let number = |value: &toml::Value| value.as_integer().or_else(|| value.as_str()?.parse().ok());
+    let numbers = numbers.iter().map(|value| number(value).and_then(|number| u64::try_from(number).ok()));
+    numbers.collect::<Option<_>>().ok_or_else(|| D::Error::custom("write it as a list of whole numbers"))
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -169,7 +220,8 @@ impl Settings {
             .separator("__")
             .try_parsing(true)
             .list_separator(",")
-            .with_list_parse_key("alerts.to");
+            .with_list_parse_key("alerts.to")
+            .with_list_parse_key("delivery.retry_ms");
         Self::from_sources(file, environment)
     }
 
@@ -203,11 +255,19 @@ impl Settings {
             ("browser.sessions", self.browser.sessions),
             ("smtp.connections", self.smtp.connections),
             ("nats.replicas", self.nats.replicas),
+            ("delivery.concurrency", self.delivery.concurrency),
+            ("delivery.timeout_ms", usize::try_from(self.delivery.timeout_ms).unwrap_or(usize::MAX)),
         ];
         for (key, value) in positive {
             if value == 0 || value > 100_000 {
                 bail!("{key} is {value}; give a number from 1 to 100000");
             }
+        }
+        let (webhooks, pauses) = (self.webhooks.len(), self.delivery.retry_ms.len());
+        if webhooks > WEBHOOKS_MAX || pauses > RETRIES_MAX {
+            bail!(
+                "webhooks has {webhooks} entries (at most {WEBHOOKS_MAX}) and delivery.retry_ms {pauses} (at most {RETRIES_MAX})"
+            );
         }
         for (key, address, example) in
             [("server.grpc", self.server.grpc, "127.0.0.1:7460"), ("server.http", self.server.http, "127.0.0.1:7461")]
@@ -264,6 +324,10 @@ fn check_keys(path: &Path, text: &str) -> anyhow::Result<()> {
     let known: toml::Table = toml::from_str(DEFAULTS).context("failed to parse the compiled-in settings")?;
     let given: toml::Table = toml::from_str(text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     for (section, keys) in &given {
+        if section == WEBHOOKS {
+            check_webhooks(path, text, keys)?;
+            continue;
+        }
         let Some(known_keys) = known.get(section).and_then(toml::Value::as_table) else {
             bail!("{}: {}", place(path, text, section), unknown(section, known.keys()));
         };
@@ -272,6 +336,25 @@ fn check_keys(path: &Path, text: &str) -> anyhow::Result<()> {
         };
         if let Some(key) = keys.keys().find(|key| !known_keys.contains_key(*key)) {
             bail!("{}: {}", place(path, text, key), unknown(&format!("{section}.{key}"), known_keys.keys()));
+        }
+    }
+    Ok(())
+}
+
+fn check_webhooks(path: &Path, text: &str, given: &toml::Value) -> anyhow::Result<()> {
+    let known = WEBHOOK_KEYS.map(str::to_owned);
+    let entries = given.as_array().map(Vec::as_slice).unwrap_or_default();
+    let tables: Vec<_> = entries.iter().filter_map(toml::Value::as_table).collect();
+    if !given.is_array() || tables.len() != entries.len() {
+        bail!("{}: `{WEBHOOKS}` is a list: write [[{WEBHOOKS}]] and its keys below", place(path, text, WEBHOOKS));
+    }
+    for (number, keys) in tables.into_iter().enumerate() {
+        if let Some(key) = keys.keys().find(|key| !known.contains(key)) {
+            bail!("{}: {}", place(path, text, key), unknown(&format!("{WEBHOOKS}.{key}"), known.iter()));
+        }
+        let missing = known[..4].iter().find(|key| !keys.contains_key(*key));
+        if let Some(key) = missing {
+            bail!("{}: webhooks[{number}].{key} is missing", place(path, text, WEBHOOKS));
         }
     }
     Ok(())
@@ -325,7 +408,21 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
         let text = refusal("[smtp]\nhost = \"h\"\nprot = 25\n");
         assert!(text.ends_with("mine.toml:3: unknown key `smtp.prot`; the nearest known one is `smtp.port`"), "{text}");
-        assert!(refusal("[mail]\nx = 1\n").contains("mine.toml:1: unknown key `mail`"));
+        assert!(refusal("[post]\nx = 1\n").contains("mine.toml:1: unknown key `post`"));
+    }
+
+    #[test]
+    fn a_webhook_is_read_and_its_unknown_and_missing_keys_are_named() {
+        let whole = "[[webhooks]]\ntenant = \"t\"\nname = \"n\"\nurl = \"https://h/\"\nsecret_env = \"S\"\n";
+        let settings = load(whole).expect("valid");
+        assert_eq!((settings.webhooks.len(), settings.webhooks[0].types.len()), (1, 0));
+        let text = refusal(&format!("{whole}typ = []\n"));
+        assert!(
+            text.ends_with("mine.toml:6: unknown key `webhooks.typ`; the nearest known one is `webhooks.types`"),
+            "{text}"
+        );
+        assert!(refusal("[[webhooks]]\ntenant = \"t\"\n").ends_with("mine.toml:1: webhooks[0].name is missing"));
+        assert!(refusal("[webhooks]\nname = \"n\"\n").contains("write [[webhooks]]"));
     }
 
     #[test]

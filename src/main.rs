@@ -62,6 +62,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Resume(args) => answered(client::resume(args).await),
         Command::Circuit(args) => answered(client::circuit(args).await),
         Command::Redrive(args) => answered(client::redrive(args).await),
+        Command::Webhooks(command) => answered(client::webhooks(command).await),
         Command::Connectors(command) => connectors(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "regflow", &mut std::io::stdout());

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use bus::{Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Lease, LeaseOptions, Topology, Writes};
+use bus::{
+    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Lease, LeaseOptions, Outbox, Topology, Writes,
+};
 use connectors::{ApiClient, ApiOptions, Catalog};
 use events::RetryPolicy;
 use events::seal::MasterKey;
 use form::{BrowserOptions, Browsers, Found};
+use handlers::webhooks::{EndpointOptions, Schedule, WebhookOptions, Webhooks};
 use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, system_clock};
 use mail::{Mailer, SmtpConfig, Templates};
 use packet::PacketRenderer;
@@ -22,7 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, BrowserSettings, Durability, Settings};
+use crate::config::{self, BrowserSettings, Durability, Settings, WebhookSettings};
 use crate::grpc::{self, GrpcOptions, Services, Views};
 use crate::http::{self, HttpOptions};
 
@@ -154,6 +157,8 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let bus = connect(&settings, &nats_url, embedded.as_ref(), &parts.master).await?;
     let (closer, notify, readers_end) = (bus.closer(), bus.notify.clone(), CancellationToken::new());
     let lease = bus.lease(LeaseOptions::default(), readers_end.clone()).await?;
+    let webhooks = webhooks(&settings, bus.outbox.clone(), lease.clone())?;
+    webhooks.prepare().await.context("failed to prepare the webhooks")?;
     let (world, listeners) = parts.into_world(bus, lease.clone(), &settings)?;
 
     let log = world.log.clone();
@@ -165,8 +170,9 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let follow = log.follow(0).await.context("failed to follow the log")?;
     let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
     let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
+    let delivering = tokio::spawn(webhooks.clone().run(readers_end.clone()));
     let (grpc_addr, http_addr) = (listeners.grpc.local_addr()?, listeners.http.local_addr()?);
-    let services = Services::new(&world, &views, &handle, settings.submit_timeout(), shutdown.clone());
+    let services = Services::new(&world, &views, &handle, &webhooks, settings.submit_timeout(), shutdown.clone());
     let (over_grpc, over_http) = interfaces(listeners, services, ready.clone(), &world, &settings);
     let running = Running {
         grpc_addr,
@@ -180,7 +186,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         grpc: tokio::spawn(grpc::serve(over_grpc, shutdown.clone())),
         http: tokio::spawn(http::serve(over_http, shutdown)),
         engine,
-        readers: vec![feeder, notifier],
+        readers: vec![feeder, notifier, delivering],
         readers_end,
     };
     running.wait_until_ready(ready).await?;
@@ -330,6 +336,27 @@ pub fn catalog(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
     Ok(Arc::new(Catalog::load(folder.as_deref())?.with_sandbox(sandbox)))
 }
 
+fn webhooks(settings: &Settings, outbox: Outbox, lease: Lease) -> anyhow::Result<Webhooks> {
+    let endpoint = |of: &WebhookSettings| {
+        anyhow::Ok(EndpointOptions {
+            name: of.name.clone(),
+            tenant: of.tenant.clone(),
+            url: of.url.clone(),
+            secret: config::secret(&of.secret_env)?.map(|secret| secret.expose_secret().trim().to_owned()),
+            facts: of.types.clone(),
+        })
+    };
+    let endpoints = settings.webhooks.iter().map(endpoint).collect::<anyhow::Result<Vec<_>>>()?;
+    let delivery = &settings.delivery;
+    let options = WebhookOptions {
+        timeout: Duration::from_millis(delivery.timeout_ms),
+        concurrency: delivery.concurrency,
+        schedule: Schedule(delivery.retry_ms.iter().copied().map(Duration::from_millis).collect()),
+        clock: system_clock,
+    };
+    Ok(Webhooks::new(outbox, lease, endpoints, options)?)
+}
+
 fn smtp(settings: &Settings) -> anyhow::Result<SmtpConfig> {
     let smtp = &settings.smtp;
     Ok(SmtpConfig {
@@ -424,6 +451,7 @@ fn world_options(settings: &Settings, public_url: String) -> anyhow::Result<Worl
             asks_max: settings.engine.lookups_max,
         },
         operators: settings.alerts.to.clone(),
+        mail_preference: settings.mail.preference,
         done_hint: packet.done_hint.clone(),
         public_url,
         link_lasts: Duration::from_secs(u64::from(packet.link_days) * 24 * 3_600),

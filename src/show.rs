@@ -3,6 +3,7 @@
 mod explanation;
 mod makers;
 mod redrive;
+mod webhooks;
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -15,6 +16,7 @@ use serde_json::Value;
 pub use explanation::explanation;
 pub use makers::{maker, makers};
 pub use redrive::redrive;
+pub use webhooks::webhooks;
 
 /// Paints when the output is a terminal and `NO_COLOR` is not set.
 #[derive(Debug, Clone, Copy)]
@@ -239,7 +241,10 @@ pub const fn reason_in_words(reason: v1::ManualReason) -> &'static str {
 }
 
 fn packet_line(packet: &v1::Packet) -> String {
-    let state = packet.state().as_str_name().trim_start_matches("PACKET_STATE_").to_lowercase();
+    let state = match packet.state() {
+        v1::PacketState::Sent if packet.message_id.is_empty() => "made and kept; its owner wants no mail".to_owned(),
+        state => state.as_str_name().trim_start_matches("PACKET_STATE_").to_lowercase(),
+    };
     let glyphs = if packet.missing_glyphs.is_empty() {
         String::new()
     } else {

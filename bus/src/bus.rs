@@ -20,6 +20,7 @@ use crate::log::Unavailable;
 use crate::nats_log::NatsLog;
 use crate::notify::NotifyLog;
 use crate::objects::NatsObjects;
+use crate::outbox::Outbox;
 use crate::topology::Topology;
 
 /// Longest wait for an orderly end of the connection.
@@ -109,6 +110,8 @@ pub struct Bus {
     pub objects: NatsObjects,
     /// What outside subscribers read.
     pub notify: Arc<NotifyLog>,
+    /// Notifications on their way to programs elsewhere.
+    pub outbox: Outbox,
     /// What is known of the safety of writes.
     pub durability: Durability,
     connection: Connection,
@@ -147,6 +150,7 @@ impl Bus {
             keys: Arc::new(KeyVault::open(connection.clone(), mode, options.master).await?),
             objects: NatsObjects::open(&connection).await?,
             notify: Arc::new(NotifyLog::open(connection.clone()).await?),
+            outbox: Outbox::open(&connection).await?,
             durability,
             embedded: options.embedded.is_some(),
             connection,

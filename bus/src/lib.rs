@@ -4,6 +4,7 @@
 //! - [`Committer`]: group commit, by atomic batches when enough has gathered
 //! - [`Topology`]: the streams of nats/topology.toml, created when missing, refused when different, never deleted
 //! - [`KeyVault`], [`ObjectStore`], [`NotifyLog`]: person keys, files, what outside subscribers read
+//! - [`Outbox`]: notifications on their way to programs elsewhere, acknowledged one by one
 //! - [`Lease`]: which of several processes does the work
 //! - [`Embedded`]: a supervised nats-server of our own
 //! - [`Bus`]: all of it behind one URL
@@ -29,6 +30,7 @@ mod memory_log;
 mod nats_log;
 mod notify;
 mod objects;
+mod outbox;
 mod pool;
 mod raw;
 mod server_conf;
@@ -53,5 +55,6 @@ pub use memory_log::MemoryLog;
 pub use nats_log::NatsLog;
 pub use notify::{Notification, NotifyError, NotifyLog};
 pub use objects::{MemoryObjects, NatsObjects, OBJECT_BYTES_MAX, ObjectError, ObjectStore};
+pub use outbox::{Again, Deliveries, Delivery, Outbox, Recipient, Since, Standing};
 pub use raw::{RawError, raw_ceiling};
 pub use topology::{Topology, TopologyFileError};

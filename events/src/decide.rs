@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use crate::event::{
     AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded,
     DeadlineNear, Dispatched, Event, Expired, FoundUnregistered, Held, LeftInDoubt, LookupGivenUp, LookupScheduled,
-    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, PacketFailed, PacketOpened, PacketSent,
-    RegistrationSucceeded, RetryRequested, RetryScheduled, UserCompleted,
+    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, OwnerMailFailed, OwnerMailed, PacketFailed,
+    PacketOpened, PacketSent, RegistrationSucceeded, RetryRequested, RetryScheduled, UserCompleted,
 };
 use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, Failure, ObjectRef, Outcome};
@@ -52,6 +52,10 @@ pub enum Command {
     RecordPacketFailure(PacketFailed),
     /// The owner looks at the page behind the link of the mail.
     OpenPacket,
+    /// The person was mailed that it is registered.
+    RecordOwnerMailed(OwnerMailed),
+    /// That mail could not be sent.
+    RecordOwnerMailFailure(OwnerMailFailed),
     /// A person says that it is done.
     Complete {
         /// The maker's code.
@@ -197,6 +201,8 @@ pub fn decide(registration: &Registration, command: Command) -> Result<Vec<Event
         Command::RecordPacketFailure(failed) => packet(registration, failed.into()),
         Command::OpenPacket => open_packet(registration),
         Command::Complete { confirmation, photo } => complete(registration, confirmation, photo),
+        Command::RecordOwnerMailed(mailed) => owner_mail(registration, mailed.into()),
+        Command::RecordOwnerMailFailure(failed) => owner_mail(registration, failed.into()),
         Command::Cancel { reason } => cancel(registration, reason),
         Command::Retry { from, reason, correction } => retry(registration, from, reason, correction),
     }
@@ -351,6 +357,13 @@ fn require_manual(registration: &Registration, reason: ManualReason) -> Result<V
         return Err(not_now(registration, "handed to its owner", "wait until the present step ends"));
     }
     Ok(vec![Dispatched { method: Method::AssistedManual }.into(), ManualRequired { reason }.into()])
+}
+
+fn owner_mail(registration: &Registration, event: Event) -> Result<Vec<Event>, Refusal> {
+    if registration.owner_mail.is_none() {
+        return Err(not_now(registration, "mailed of", "no mail to its owner is due"));
+    }
+    Ok(vec![event])
 }
 
 fn packet(registration: &Registration, event: Event) -> Result<Vec<Event>, Refusal> {

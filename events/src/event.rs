@@ -1,6 +1,7 @@
 //! The facts about registrations that are stored, in the past tense.
 
 mod v1;
+mod v2;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -9,13 +10,13 @@ use crate::fact::facts;
 use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, FieldProblem, ObjectRef};
 use crate::time::Timestamp;
-use crate::words::{HoldReason, ManualReason, Method, Priority, SkipReason};
+use crate::words::{HoldReason, MailPreference, ManualReason, Method, Priority, SkipReason};
 
 facts! {
     /// One fact about a registration.
     Event {
         /// A product was handed over.
-        Submitted = 1 v 2 (1: v1::Submitted) "submitted";
+        Submitted = 1 v 3 (1: v1::Submitted) (2: v2::Submitted) "submitted";
         /// A method was chosen.
         Dispatched = 2 v 1 "dispatched";
         /// A try of a method began; stored before anything leaves the house.
@@ -32,7 +33,7 @@ facts! {
         OutcomeUnknown = 8 v 1 "outcome_unknown";
         /// No automatic method is left.
         ManualRequired = 9 v 1 "manual_required";
-        /// The packet went to the owner.
+        /// The packet is made and kept, and went to the owner unless no mail is wanted.
         PacketSent = 10 v 1 "packet_sent";
         /// The packet could not be made or sent.
         PacketFailed = 11 v 1 "packet_failed";
@@ -66,6 +67,10 @@ facts! {
         Expired = 25 v 1 "expired";
         /// The maker may have taken the attempt that failed; only the same request may follow until that is known.
         LeftInDoubt = 26 v 1 "left_in_doubt";
+        /// The person was mailed that it is registered.
+        OwnerMailed = 27 v 1 "owner_mailed";
+        /// That mail could not be sent.
+        OwnerMailFailed = 29 v 1 "owner_mail_failed";
         /// The owner looked at the page behind the link of the mail.
         PacketOpened = 28 v 1 "packet_opened";
     }
@@ -100,6 +105,8 @@ pub struct Submitted {
     pub proof: Option<ObjectRef>,
     /// The maker's last day for it, if there is one.
     pub register_by: Option<Date>,
+    /// Which mails the person wants; the server's default is filled in when it is submitted.
+    pub mail: MailPreference,
 }
 
 /// See [`Event::Dispatched`].
@@ -187,7 +194,7 @@ pub struct ManualRequired {
 pub struct PacketSent {
     /// The PDF in the object store (sealed).
     pub pdf: ObjectRef,
-    /// The Message-ID of the mail; derived, so that a repeat can be told.
+    /// The Message-ID of the mail; derived, so that a repeat can be told. Empty when the person wants no mail.
     pub message_id: String,
     /// Fields whose characters the fonts could not draw.
     pub missing_glyphs: Vec<String>,
@@ -328,6 +335,22 @@ pub struct Expired {
 pub struct LeftInDoubt {
     /// Which one.
     pub attempt: u32,
+}
+
+/// See [`Event::OwnerMailed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerMailed {
+    /// The Message-ID of the mail; derived, so that a repeat can be told.
+    pub message_id: String,
+}
+
+/// See [`Event::OwnerMailFailed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerMailFailed {
+    /// Why, in one line without personal data.
+    pub detail: String,
+    /// When it is tried again; nothing when it is given up.
+    pub retry_at: Option<Timestamp>,
 }
 
 /// See [`Event::PacketOpened`].

@@ -130,6 +130,8 @@ impl Guards {
             | Event::ManualRequired(_)
             | Event::PacketSent(_)
             | Event::PacketFailed(_)
+            | Event::OwnerMailed(_)
+            | Event::OwnerMailFailed(_)
             | Event::UserCompleted(_)
             | Event::CorrectionNeeded(_)
             | Event::Corrected(_)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::outcome::ErrorKind;
 use crate::policy::Deadline;
-use crate::state::{Registration, Stage};
+use crate::state::{OwnerMail, Registration, Stage};
 use crate::time::Timestamp;
 use crate::words::{ManualReason, Method, SkipReason};
 
@@ -35,6 +35,8 @@ pub enum Step {
     GoManual(ManualReason),
     /// Make the packet and mail it.
     SendPacket,
+    /// Mail the person that it is registered.
+    MailOwner,
     /// Tell people that the last day comes near.
     AlertDeadline,
     /// The last day has passed.
@@ -96,15 +98,23 @@ fn by_stage(registration: &Registration, outlook: &Outlook<'_>, now: Timestamp) 
         Stage::Unknown { ask_at: Some(_), .. } => Step::LookUp,
         Stage::PacketDue { not_before: Some(at), .. } if now < *at => Step::WaitUntil(*at),
         Stage::PacketDue { .. } => Step::SendPacket,
+        Stage::Succeeded { .. } => good_news(registration.owner_mail, now),
         Stage::Attempting { .. }
         | Stage::Unknown { ask_at: None, .. }
         | Stage::PacketStuck { .. }
         | Stage::PacketSent { .. }
         | Stage::NeedsCorrection { .. }
-        | Stage::Succeeded { .. }
         | Stage::Completed { .. }
         | Stage::Cancelled
         | Stage::Expired { .. } => Step::Rest,
+    }
+}
+
+fn good_news(mail: Option<OwnerMail>, now: Timestamp) -> Step {
+    match mail {
+        None => Step::Rest,
+        Some(OwnerMail { not_before: Some(at), .. }) if now < at => Step::WaitUntil(at),
+        Some(_) => Step::MailOwner,
     }
 }
 

@@ -47,6 +47,6 @@ pub use policy::{
 };
 pub use record::{Actor, Link, Record, RecordHash, Stored, StoredMaker};
 pub use retry::RetryPolicy;
-pub use state::{Registration, Stage};
+pub use state::{OwnerMail, Registration, Stage};
 pub use time::Timestamp;
-pub use words::{HoldReason, ManualReason, Method, Priority, SkipReason, Status};
+pub use words::{HoldReason, MailPreference, ManualReason, Method, Priority, SkipReason, Status};

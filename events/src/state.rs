@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use jiff::civil::Date;
 
-use crate::event::{Event, Held};
+use crate::event::{Event, Held, RegistrationSucceeded};
 use crate::id::{PersonKeyId, RecordId, RegistrationId, Shard};
 use crate::outcome::{ErrorKind, FieldProblem, ObjectRef};
 use crate::record::{Link, Stored, TraceContext};
 use crate::time::Timestamp;
-use crate::words::{HoldReason, ManualReason, Method, Priority, SkipReason, Status};
+use crate::words::{HoldReason, MailPreference, ManualReason, Method, Priority, SkipReason, Status};
 
 /// What the events so far add up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,10 @@ pub struct Registration {
     pub tries: u32,
     /// An attempt of the present method may have been taken although it failed: another method could register twice.
     pub in_doubt: bool,
+    /// Which mails the person wants.
+    pub mail: MailPreference,
+    /// The mail that tells the person that it is registered, as long as it is due.
+    pub owner_mail: Option<OwnerMail>,
     /// Where it stands.
     pub stage: Stage,
     /// The last record: what the next one is fenced by and chained to.
@@ -61,6 +65,17 @@ pub struct Registration {
     pub last_record: RecordId,
     /// The trace that it was submitted in.
     pub trace: Option<TraceContext>,
+}
+
+/// A mail with good news that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnerMail {
+    /// When it was registered.
+    pub registered_at: Timestamp,
+    /// Not before this (after a failure to send).
+    pub not_before: Option<Timestamp>,
+    /// Failures to send so far.
+    pub failures: u32,
 }
 
 /// Where a registration stands.
@@ -235,6 +250,8 @@ impl Registration {
             attempts: 0,
             tries: 0,
             in_doubt: false,
+            mail: first.mail,
+            owner_mail: None,
             stage: Stage::Fresh { from: None },
             last: stored.link(),
             last_record: stored.record.id,
@@ -270,10 +287,10 @@ impl Registration {
         if stored.record.previous != Some(self.last) {
             return Err(HistoryError::ChainBroken { sequence: stored.sequence });
         }
+        self.updated_at = stored.record.at;
         for event in &stored.record.events {
             self.evolve(event, stored.sequence)?;
         }
-        self.updated_at = stored.record.at;
         self.last = stored.link();
         self.last_record = stored.record.id;
         Ok(())
@@ -311,9 +328,9 @@ impl Registration {
             Event::AttemptSucceeded(_) => {}
             Event::AttemptFailed(failed) => self.attempt_failed(failed.kind),
             Event::RetryScheduled(retry) => self.retry_scheduled(retry.method, retry.at),
-            Event::RegistrationSucceeded(done) => {
-                self.stage = Stage::Succeeded { method: done.method, confirmation: done.confirmation.clone() };
-            }
+            Event::RegistrationSucceeded(done) => self.registration_succeeded(done),
+            Event::OwnerMailed(_) => self.owner_mail = None,
+            Event::OwnerMailFailed(failed) => self.owner_mail_failed(failed.retry_at),
             Event::OutcomeUnknown(unknown) => self.outcome_unknown(unknown.attempt),
             Event::LookupScheduled(lookup) => self.lookup_scheduled(Some(lookup.at)),
             Event::LookupGivenUp(_) => self.lookup_scheduled(None),
@@ -408,6 +425,17 @@ impl Registration {
         if let Stage::Unknown { method, .. } = self.stage {
             self.stage = Stage::MethodFailed { method, kind: ErrorKind::Timeout };
         }
+    }
+
+    fn registration_succeeded(&mut self, done: &RegistrationSucceeded) {
+        self.stage = Stage::Succeeded { method: done.method, confirmation: done.confirmation.clone() };
+        let due = OwnerMail { registered_at: self.updated_at, not_before: None, failures: 0 };
+        self.owner_mail = self.mail.wants_good_news().then_some(due);
+    }
+
+    fn owner_mail_failed(&mut self, retry_at: Option<Timestamp>) {
+        let due = self.owner_mail.zip(retry_at);
+        self.owner_mail = due.map(|(mail, at)| OwnerMail { not_before: Some(at), failures: mail.failures + 1, ..mail });
     }
 
     fn packet_sent(&mut self) {

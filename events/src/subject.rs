@@ -58,6 +58,17 @@ pub fn notification(tenant: &str, id: RegistrationId, what: &str) -> String {
     format!("notify.{}.{}.{what}", token(tenant), id.0.as_simple())
 }
 
+/// The subject filters of what a tenant is told: these facts, or all when none is named. Operators' notifications are no
+/// tenant's.
+#[must_use]
+pub fn notifications_of(tenant: &str, facts: &[String]) -> Vec<String> {
+    let tenant = token(tenant);
+    if facts.is_empty() {
+        return vec![format!("notify.{tenant}.>")];
+    }
+    facts.iter().map(|fact| format!("notify.{tenant}.*.{}", token(fact))).collect()
+}
+
 /// The subject of a notification about a maker, for operators; no tenant's name holds a `$`.
 #[must_use]
 pub fn maker_notification(connector: &str, what: &str) -> String {
@@ -97,6 +108,12 @@ mod tests {
         for other in ["", "reg.7", "reg.x.00000000000000000000000000000abc", "circuit.7.norrland", "reg.7.nonsense"] {
             assert_eq!(parse_registration(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_filter_of_one_tenant_lets_through_what_was_chosen_and_nothing_of_others() {
+        assert_eq!(notifications_of("shop", &[]), ["notify.shop.>"]);
+        assert_eq!(notifications_of(">", &["expired".to_owned()]), ["notify._.*.expired"]);
     }
 
     #[test]

@@ -27,6 +27,38 @@ wire_enum! {
 }
 
 wire_enum! {
+    /// Which mails the person wants.
+    MailPreference {
+        /// The packet, and a word when it is registered.
+        All = 1, "all";
+        /// The packet only.
+        ManualOnly = 2, "manual_only";
+        /// None: a packet is made and kept for them.
+        None = 3, "none";
+    }
+}
+
+impl MailPreference {
+    /// Whether the person hears that it is registered.
+    #[must_use]
+    pub const fn wants_good_news(self) -> bool {
+        match self {
+            Self::All => true,
+            Self::ManualOnly | Self::None => false,
+        }
+    }
+
+    /// Whether the packet is mailed.
+    #[must_use]
+    pub const fn wants_packet(self) -> bool {
+        match self {
+            Self::All | Self::ManualOnly => true,
+            Self::None => false,
+        }
+    }
+}
+
+wire_enum! {
     /// Where a registration stands.
     Status {
         /// Accepted, not looked at yet.

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use regflow_events::event::{
     AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded,
     DeadlineNear, Dispatched, Expired, FoundUnregistered, Held, LeftInDoubt, LookupGivenUp, LookupScheduled,
-    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, PacketFailed, PacketOpened, PacketSent,
-    RegistrationSucceeded, RetryRequested, RetryScheduled, Submitted, UserCompleted,
+    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, OwnerMailFailed, OwnerMailed, PacketFailed,
+    PacketOpened, PacketSent, RegistrationSucceeded, RetryRequested, RetryScheduled, Submitted, UserCompleted,
 };
 use regflow_events::fact::Fact;
 use regflow_events::maker_event::{
@@ -19,7 +19,8 @@ use regflow_events::maker_event::{
 use regflow_events::record::{RECORD_BYTES_MAX, Record, RecordError, TraceContext};
 use regflow_events::{
     Actor, AlertKind, CheckResult, Drift, DriftKind, ErrorKind, Event, FieldProblem, HealthState, HoldReason, Link,
-    MakerEvent, ManualReason, Method, ObjectRef, PersonKeyId, Priority, RecordHash, RecordId, SkipReason, Timestamp,
+    MailPreference, MakerEvent, ManualReason, Method, ObjectRef, PersonKeyId, Priority, RecordHash, RecordId,
+    SkipReason, Timestamp,
 };
 use uuid::Uuid;
 
@@ -41,6 +42,7 @@ fn every_event() -> Vec<Event> {
             sealed: vec![1, 2, 3],
             proof: Some(object.clone()),
             register_by: Some(date(2026, 12, 2)),
+            mail: MailPreference::ManualOnly,
         }
         .into(),
         Dispatched { method: Method::Api }.into(),
@@ -85,6 +87,8 @@ fn every_event() -> Vec<Event> {
         Expired { last_day: date(2026, 12, 2) }.into(),
         LeftInDoubt { attempt: 1 }.into(),
         PacketOpened {}.into(),
+        OwnerMailed { message_id: "<m@example.org>".into() }.into(),
+        OwnerMailFailed { detail: "busy".into(), retry_at: Some(at) }.into(),
     ]
 }
 

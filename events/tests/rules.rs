@@ -7,9 +7,9 @@ use regflow_events::decide::{Correction, Refusal, retry_at};
 use regflow_events::event::{PacketFailed, PacketSent, Submitted};
 use regflow_events::record::{Record, hash_of};
 use regflow_events::{
-    Actor, Answer, Command, Conclusion, Deadline, ErrorKind, Event, Failure, FieldProblem, HoldReason, ManualReason,
-    Method, ObjectRef, Outcome, Outlook, PersonKeyId, Priority, RecordId, Registration, RegistrationId, RetryPolicy,
-    Says, Shard, SkipReason, Stage, Status, Step, Stored, Timestamp, decide, line_timer, next_step,
+    Actor, Answer, Command, Conclusion, Deadline, ErrorKind, Event, Failure, FieldProblem, HoldReason, MailPreference,
+    ManualReason, Method, ObjectRef, Outcome, Outlook, PersonKeyId, Priority, RecordId, Registration, RegistrationId,
+    RetryPolicy, Says, Shard, SkipReason, Stage, Status, Step, Stored, Timestamp, decide, line_timer, next_step,
 };
 use uuid::Uuid;
 
@@ -36,6 +36,7 @@ impl Story {
             sealed: vec![1, 2, 3],
             proof: None,
             register_by: None,
+            mail: MailPreference::ManualOnly,
         };
         let stored = store(1, None, vec![submitted.into()]);
         Self { registration: Registration::begin(&stored).unwrap() }

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use crate::journal::{self, JournalError};
 use crate::turns::Lane;
 use crate::world::{PrivateError, World};
-use crate::{api_attempt, automation_attempt, dispatch, manual_fallback, reconcile};
+use crate::{api_attempt, automation_attempt, dispatch, manual_fallback, owner_mail, reconcile};
 
 /// Steps of one drive; a registration that wants more goes back into the queue.
 const STEPS_MAX: usize = 8;
@@ -66,7 +66,7 @@ pub(crate) fn next(world: &World, registration: &Registration) -> Step {
 pub(crate) const fn lane(registration: &Registration, step: Step) -> Option<Lane> {
     match step {
         Step::Attempt(method) => Some(Lane::of(method)),
-        Step::GoManual(_) | Step::SendPacket => Some(Lane::Manual),
+        Step::GoManual(_) | Step::SendPacket | Step::MailOwner => Some(Lane::Manual),
         Step::LookUp => Some(Lane::Ask),
         Step::Skip(..) | Step::AlertDeadline | Step::Expire => Some(Lane::Note),
         Step::WaitUntil(_) | Step::Rest if matches!(registration.stage, Stage::Attempting { .. }) => Some(Lane::Ask),
@@ -134,6 +134,10 @@ async fn make(world: &World, registration: &mut Registration, step: Step) -> Res
         Step::GoManual(reason) => dispatch::go_manual(world, registration, reason).await?,
         Step::SendPacket => {
             let command = manual_fallback::send(world, registration).await?;
+            conclude(world, registration, command).await;
+        }
+        Step::MailOwner => {
+            let command = owner_mail::send(world, registration).await?;
             conclude(world, registration, command).await;
         }
         Step::AlertDeadline => note_deadline(world, registration, Command::AlertDeadline).await?,

@@ -80,6 +80,8 @@ fn outcome_of(event: &Event) -> Option<What> {
         | Event::ManualRequired(_)
         | Event::PacketSent(_)
         | Event::PacketFailed(_)
+        | Event::OwnerMailed(_)
+        | Event::OwnerMailFailed(_)
         | Event::UserCompleted(_)
         | Event::CorrectionNeeded(_)
         | Event::Corrected(_)

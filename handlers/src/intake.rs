@@ -7,8 +7,8 @@ use events::event::Submitted;
 use events::record::TraceContext;
 use events::seal::PersonKey;
 use events::{
-    Actor, Details, FieldProblem, ObjectRef, PersonKeyId, Priority, Record, RecordId, Registration, RegistrationId,
-    Shard, Stored,
+    Actor, Details, FieldProblem, MailPreference, ObjectRef, PersonKeyId, Priority, Record, RecordId, Registration,
+    RegistrationId, Shard, Stored,
 };
 use uuid::Uuid;
 
@@ -35,6 +35,8 @@ pub struct Submission {
     pub details: Details,
     /// Receipt or invoice (PDF, PNG or JPEG).
     pub proof: Option<Bytes>,
+    /// Which mails the person wants; the server's default when absent.
+    pub mail: Option<MailPreference>,
     /// The client's trace.
     pub trace: Option<TraceContext>,
     /// Who asks.
@@ -171,6 +173,7 @@ fn first_record(
         sealed: key.seal(id, &fresh_nonce(), details).map_err(PrivateError::from)?,
         proof,
         register_by: connector.register_by(details),
+        mail: submission.mail.unwrap_or(world.options.mail_preference),
     };
     Ok(Record {
         id: RecordId(Uuid::now_v7()),
@@ -198,6 +201,9 @@ async fn repeated(
     let mut differences = world.open(&as_submitted).await?.differences(&submission.details);
     if as_submitted.priority != submission.priority {
         differences.push("priority".to_owned());
+    }
+    if submission.mail.is_some_and(|mail| mail != as_submitted.mail) {
+        differences.push("mail_preference".to_owned());
     }
     let proof = match &as_submitted.proof {
         Some(proof) => Some(world.fetch_sealed(&as_submitted, &proof.name).await?),

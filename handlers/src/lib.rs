@@ -18,10 +18,12 @@ mod journal;
 mod manual_fallback;
 mod notify;
 pub mod operations;
+mod owner_mail;
 mod reconcile;
 pub mod told;
 mod turns;
 mod waits;
+pub mod webhooks;
 mod world;
 
 use crash::crash_point;

@@ -1,4 +1,4 @@
-//! Manual fallback: the packet is made, kept and mailed to the owner.
+//! Manual fallback: the packet is made, kept, and mailed to the owner who wants mail.
 
 use std::sync::Arc;
 
@@ -71,6 +71,10 @@ async fn make_and_mail(
     let data = packet_data(world, registration, &connector, &view, details, reason);
     let packet = render(world, registration, data.clone()).await?;
     let pdf = keep(world, registration, &packet).await?;
+    if !registration.mail.wants_packet() {
+        let missing_glyphs = packet.missing_glyphs;
+        return Ok(PacketSent { pdf, message_id: String::new(), missing_glyphs });
+    }
     let message_id = mail::message_id(&registration.id.to_string(), "packet", &world.options.mail_domain);
     let letter = letter(world, registration, &data, details, &packet, message_id.clone())?;
     crate::crash_point("before_mail");
@@ -149,7 +153,7 @@ fn packet_data(
 }
 
 /// The generic connector has no name of its own: there it is the brand.
-fn maker_name(connector: &Connector, details: &Details) -> String {
+pub(crate) fn maker_name(connector: &Connector, details: &Details) -> String {
     if connector.is_generic() { details.product.brand.clone() } else { connector.name().to_owned() }
 }
 

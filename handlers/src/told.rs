@@ -5,6 +5,19 @@ use bus::Notification;
 use events::{Event, MakerEvent, Sequence, Stored, StoredMaker, subject};
 use serde_json::{Value, json};
 
+/// The facts about registrations that are told, by name.
+pub const FACTS: [&str; 9] = [
+    "registration_succeeded",
+    "outcome_unknown",
+    "manual_required",
+    "packet_sent",
+    "user_completed",
+    "correction_needed",
+    "cancelled",
+    "deadline_near",
+    "expired",
+];
+
 /// What becomes known of a registration of `tenant` by one record; often nothing.
 #[must_use]
 pub fn of_registration(stored: &Stored, tenant: &str) -> Vec<Notification> {
@@ -88,6 +101,8 @@ fn data(event: &Event) -> Option<Value> {
         | Event::AttemptFailed(_)
         | Event::RetryScheduled(_)
         | Event::PacketFailed(_)
+        | Event::OwnerMailed(_)
+        | Event::OwnerMailFailed(_)
         | Event::Corrected(_)
         | Event::RetryRequested(_)
         | Event::Held(_)

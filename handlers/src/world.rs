@@ -6,7 +6,7 @@ use std::time::Duration;
 use bus::{EventLog, KeyVault, Lease, ObjectStore};
 use connectors::{ApiClient, Catalog, Connector};
 use events::seal::{MasterKey, NONCE_BYTES, Nonce, PersonKey};
-use events::{Details, ObjectRef, Registration, RegistrationId, RetryPolicy, Timestamp};
+use events::{Details, MailPreference, ObjectRef, Registration, RegistrationId, RetryPolicy, Timestamp};
 use form::Browsers;
 use mail::{Mailer, Templates};
 use packet::PacketRenderer;
@@ -33,6 +33,8 @@ pub struct WorldOptions {
     pub lookup: LookupOptions,
     /// Who is mailed when a maker is ill; nobody when empty.
     pub operators: Vec<String>,
+    /// Which mails a person gets whose client does not say.
+    pub mail_preference: MailPreference,
     /// How the owner tells that it is done; `{page}` stands for the page where one types the code, `{code}` for that code,
     /// `{id}` for the registration's id.
     pub done_hint: String,

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use events::event::PacketSent;
 use events::record::TraceContext;
 use events::{
-    ErrorKind, Link, ManualReason, Method, ObjectRef, PersonKeyId, Priority, RecordHash, RecordId, Registration,
-    RegistrationId, Shard, Timestamp,
+    ErrorKind, Link, MailPreference, ManualReason, Method, ObjectRef, OwnerMail, PersonKeyId, Priority, RecordHash,
+    RecordId, Registration, RegistrationId, Shard, Timestamp,
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::row::{LastError, Row};
 const ROW_BYTES_USUAL: usize = 256;
 
 #[derive(Serialize, Deserialize)]
-struct RowV2<'a> {
+struct RowV3<'a> {
     id: [u8; 16],
     shard: u16,
     tenant: &'a str,
@@ -42,6 +42,8 @@ struct RowV2<'a> {
     attempts: u32,
     tries: u32,
     in_doubt: bool,
+    mail: MailPreference,
+    owner_mail: Option<(i64, Option<i64>, u32)>,
     #[serde(borrow)]
     stage: StageV2<'a>,
     last_sequence: u64,
@@ -60,19 +62,19 @@ struct RowV2<'a> {
 /// The stored bytes of `row`.
 pub(crate) fn encode(row: &Row) -> Result<Vec<u8>, ViewError> {
     let bytes = Vec::with_capacity(ROW_BYTES_USUAL);
-    postcard::to_extend(&RowV2::of(row), bytes)
+    postcard::to_extend(&RowV3::of(row), bytes)
         .map_err(|source| ViewError::Store { doing: "write a row of", source: source.into() })
 }
 
 /// The row that stored bytes say.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Row, ViewError> {
-    match postcard::take_from_bytes::<RowV2<'_>>(bytes) {
+    match postcard::take_from_bytes::<RowV3<'_>>(bytes) {
         Ok((row, [])) => Ok(row.into_row()),
         Ok(_) | Err(_) => Err(ViewError::Undecodable),
     }
 }
 
-impl<'a> RowV2<'a> {
+impl<'a> RowV3<'a> {
     fn of(row: &'a Row) -> Self {
         let registration = &row.registration;
         Self {
@@ -95,6 +97,10 @@ impl<'a> RowV2<'a> {
             attempts: registration.attempts,
             tries: registration.tries,
             in_doubt: registration.in_doubt,
+            mail: registration.mail,
+            owner_mail: registration
+                .owner_mail
+                .map(|mail| (mail.registered_at.0, mail.not_before.map(|at| at.0), mail.failures)),
             stage: StageV2::of(&registration.stage),
             last_sequence: registration.last.sequence,
             last_hash: registration.last.hash.0,
@@ -132,6 +138,12 @@ impl<'a> RowV2<'a> {
             attempts: self.attempts,
             tries: self.tries,
             in_doubt: self.in_doubt,
+            mail: self.mail,
+            owner_mail: self.owner_mail.map(|(registered_at, not_before, failures)| OwnerMail {
+                registered_at: Timestamp(registered_at),
+                not_before: not_before.map(Timestamp),
+                failures,
+            }),
             stage: self.stage.into_stage(),
             last: Link { sequence: self.last_sequence, hash: RecordHash(self.last_hash) },
             last_record: RecordId(Uuid::from_bytes(self.last_record)),
@@ -189,6 +201,8 @@ mod tests {
             attempts: 7,
             tries: 8,
             in_doubt: true,
+            mail: MailPreference::All,
+            owner_mail: Some(OwnerMail { registered_at: AT, not_before: Some(AT), failures: 15 }),
             stage,
             last: Link { sequence: 9, hash: RecordHash([10; 32]) },
             last_record: RecordId(Uuid::from_u128(11)),

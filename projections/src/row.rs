@@ -189,6 +189,8 @@ impl Row {
             | Event::RetryScheduled(_)
             | Event::OutcomeUnknown(_)
             | Event::PacketFailed(_)
+            | Event::OwnerMailed(_)
+            | Event::OwnerMailFailed(_)
             | Event::UserCompleted(_)
             | Event::PacketOpened(_)
             | Event::CorrectionNeeded(_)

@@ -89,6 +89,33 @@ pub struct RedriveArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum WebhooksCommand {
+    /// Show the webhooks of the settings and how their deliveries stand
+    List(Client),
+    /// Deliver to a webhook again what was told from a moment until now, with the same ids
+    Redeliver(RedeliverArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RedeliverArgs {
+    #[command(flatten)]
+    pub client: Client,
+    /// The webhook's name
+    pub name: String,
+    /// Its tenant; the server's default when absent
+    #[arg(long, default_value = "")]
+    pub tenant: String,
+    /// What was told at this time or later, for example 2026-11-25T08:00:00Z
+    #[arg(long, conflicts_with = "since_sequence", required_unless_present = "since_sequence")]
+    pub since: Option<String>,
+    /// What has this sequence in the stream NOTIFY or a later one
+    #[arg(long)]
+    pub since_sequence: Option<u64>,
+    #[command(flatten)]
+    pub why: Why,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum ConnectorsCommand {
     /// Explain each mistake in connector files, by line and column
     Check(CheckArgs),

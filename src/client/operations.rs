@@ -13,12 +13,12 @@ use crate::show::{self, Paint};
 /// How long a redrive of ten thousand may take.
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(300);
 
-async fn operations(client: &Client) -> Result<OperationsClient<Channel>, ClientError> {
+pub(super) async fn operations(client: &Client) -> Result<OperationsClient<Channel>, ClientError> {
     Ok(OperationsClient::new(connect(&client.server).await?))
 }
 
 /// The operator's name: as given, else the user's.
-fn operator(why: &Why) -> Result<String, ClientError> {
+pub(super) fn operator(why: &Why) -> Result<String, ClientError> {
     let user = || std::env::var("USER").ok();
     let name = why.operator.clone().or_else(user).filter(|name| !name.trim().is_empty());
     name.ok_or(ClientError::Usage("nobody knows who you are; say so with --operator NAME or REGFLOW_OPERATOR"))

@@ -2,7 +2,7 @@
 
 use events::details::{Address, Owner, Product, Purchase};
 use events::record::TraceContext;
-use events::{Actor, Details, FieldProblem, Method, Priority, RegistrationId};
+use events::{Actor, Details, FieldProblem, MailPreference, Method, Priority, RegistrationId};
 use handlers::intake::Submission;
 use proto::v1;
 use tonic::Status;
@@ -10,7 +10,7 @@ use tonic::Status;
 use super::errors;
 
 /// The tenant of clients that name none.
-const DEFAULT_TENANT: &str = "default";
+pub const DEFAULT_TENANT: &str = "default";
 
 /// An id in a request.
 pub fn id(text: &str) -> Result<RegistrationId, Status> {
@@ -62,6 +62,17 @@ pub fn priority(number: i32) -> Result<Priority, Status> {
     }
 }
 
+/// Which mails the person wants; nothing when the client does not say.
+fn mail_preference(number: i32) -> Result<Option<MailPreference>, Status> {
+    match v1::MailPreference::try_from(number) {
+        Ok(v1::MailPreference::Unspecified) => Ok(None),
+        Ok(v1::MailPreference::All) => Ok(Some(MailPreference::All)),
+        Ok(v1::MailPreference::ManualOnly) => Ok(Some(MailPreference::ManualOnly)),
+        Ok(v1::MailPreference::None) => Ok(Some(MailPreference::None)),
+        Err(_) => Err(errors::invalid_field("mail_preference", "is unknown; use ALL, MANUAL_ONLY or NONE")),
+    }
+}
+
 /// The method that `field` names; nothing when it names none.
 pub fn method(field: &str, number: i32) -> Result<Option<Method>, Status> {
     match v1::Method::try_from(number) {
@@ -83,6 +94,7 @@ pub fn submission(request: v1::SubmitRequest, trace: Option<TraceContext>) -> Re
         priority: priority(request.priority)?,
         details: details(request.product, request.purchase, request.owner, request.marketing_consent, request.extra)?,
         proof: request.proof_of_purchase.map(|proof| proof.content),
+        mail: mail_preference(request.mail_preference)?,
         trace,
     })
 }

@@ -1,7 +1,7 @@
 //! Explanations on the wire. Whatever has not ended waits for something, and says for what.
 
 use events::maker::Pause;
-use events::{HoldReason, Method, Registration, Stage, Timestamp};
+use events::{HoldReason, MailPreference, Method, Registration, Stage, Timestamp};
 use handlers::{Explanation, Tried, WaitsFor};
 use proto::v1::{self, WaitKind};
 
@@ -31,7 +31,7 @@ fn tried(tried: Tried) -> v1::Tried {
 
 /// A person and an end are known from the registration itself; the rest the engine knows best, if it answers.
 fn waits_for(registration: &Registration, engine: Option<WaitsFor>) -> v1::WaitsFor {
-    person_or_nothing(&registration.stage).unwrap_or_else(|| match engine {
+    person_or_nothing(registration).unwrap_or_else(|| match engine {
         Some(known) => of_engine(known, registration),
         None => of_stage(registration),
     })
@@ -46,11 +46,15 @@ fn one(kind: WaitKind, method: Option<Method>, sentence: impl Into<String>) -> v
     }
 }
 
-fn person_or_nothing(stage: &Stage) -> Option<v1::WaitsFor> {
-    Some(match stage {
+fn person_or_nothing(registration: &Registration) -> Option<v1::WaitsFor> {
+    Some(match &registration.stage {
         Stage::NeedsCorrection { fields } => {
             let names: Vec<&str> = fields.iter().map(|problem| problem.field.as_str()).collect();
             person("owner", None, format!("its owner to correct {}, which the maker refused", names.join(", ")))
+        }
+        Stage::PacketSent { .. } if registration.mail == MailPreference::None => {
+            let text = "its owner, who wants no mail, to get the packet from whoever handed it over, and to say that it is done";
+            person("owner", Some(Method::AssistedManual), text)
         }
         Stage::PacketSent { .. } => {
             person("owner", Some(Method::AssistedManual), "its owner, who has the packet, to say that it is done")
@@ -64,6 +68,9 @@ fn person_or_nothing(stage: &Stage) -> Option<v1::WaitsFor> {
                 "somebody to find out whether the maker accepted attempt {attempt}, and to complete it or to try it again"
             );
             person("operator", Some(*method), text)
+        }
+        Stage::Succeeded { .. } if registration.owner_mail.is_some() => {
+            nothing("it is registered, and the mail to its owner follows")
         }
         Stage::Succeeded { .. } => nothing("it is registered"),
         Stage::Completed { .. } => nothing("its owner has finished it by hand"),
@@ -215,6 +222,8 @@ mod tests {
             attempts: 2,
             tries: 1,
             in_doubt: false,
+            mail: MailPreference::All,
+            owner_mail: None,
             stage,
             last: Link { sequence: 1, hash: RecordHash([0; 32]) },
             last_record: RecordId(id.0),

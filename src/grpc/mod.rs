@@ -11,12 +11,14 @@ mod redrive;
 mod registrations;
 mod views;
 mod watch;
+mod webhooks;
 mod wire;
 mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use handlers::webhooks::Webhooks;
 use handlers::{EngineHandle, World};
 use proto::v1::audit_server::AuditServer;
 use proto::v1::catalog_server::CatalogServer;
@@ -52,11 +54,12 @@ pub struct Services {
 }
 
 impl Services {
-    /// `submit_timeout` bounds a submission; `shutdown` ends the streams.
+    /// `webhooks` are programs of tenants that are told; `submit_timeout` bounds a submission; `shutdown` ends the streams.
     pub fn new(
         world: &Arc<World>,
         views: &Arc<Views>,
         engine: &EngineHandle,
+        webhooks: &Webhooks,
         submit_timeout: Duration,
         shutdown: CancellationToken,
     ) -> Self {
@@ -64,7 +67,12 @@ impl Services {
         Self {
             audit: AuditService { log: world.log.clone(), views: views.clone() },
             catalog: CatalogService { world: world.clone() },
-            operations: OperationsService { world: world.clone(), views: views.clone(), engine: engine.clone() },
+            operations: OperationsService {
+                world: world.clone(),
+                views: views.clone(),
+                engine: engine.clone(),
+                webhooks: webhooks.clone(),
+            },
             registrations: RegistrationsService { world, views, engine, submit_timeout, shutdown },
         }
     }

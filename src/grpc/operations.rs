@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use events::{FieldProblem, Method};
 use handlers::operations::{self, Wish};
+use handlers::webhooks::Webhooks;
 use handlers::{EngineHandle, World};
 use proto::v1::operations_server::Operations;
 use proto::v1::{self, CircuitPosition};
@@ -11,7 +12,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::redrive::Redrive;
 use super::views::Views;
-use super::{convert, errors, makers};
+use super::{convert, errors, makers, webhooks};
 
 /// The operations service.
 #[derive(Clone)]
@@ -19,6 +20,7 @@ pub struct OperationsService {
     pub world: Arc<World>,
     pub views: Arc<Views>,
     pub engine: EngineHandle,
+    pub webhooks: Webhooks,
 }
 
 /// Who wants something of which maker, and why.
@@ -106,6 +108,24 @@ impl Operations for OperationsService {
         }
         self.views.check_ready()?;
         redrive.run(&self.world, &self.views).await.map(Response::new)
+    }
+
+    async fn list_webhooks(
+        &self,
+        _: Request<v1::ListWebhooksRequest>,
+    ) -> Result<Response<v1::ListWebhooksResponse>, Status> {
+        let webhooks = self.webhooks.list().await.into_iter().map(webhooks::status).collect();
+        Ok(Response::new(v1::ListWebhooksResponse { webhooks }))
+    }
+
+    async fn redeliver_webhooks(
+        &self,
+        request: Request<v1::RedeliverWebhooksRequest>,
+    ) -> Result<Response<v1::RedeliverWebhooksResponse>, Status> {
+        let redelivery = webhooks::redelivery(request.into_inner())?;
+        let done = self.webhooks.redeliver(&redelivery.tenant, &redelivery.name, redelivery.again).await;
+        let notifications = done.map_err(|error| webhooks::refused(&error))?;
+        Ok(Response::new(v1::RedeliverWebhooksResponse { notifications }))
     }
 }
 

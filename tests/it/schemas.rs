@@ -75,6 +75,15 @@ fn each_type_has_a_schema_and_each_schema_a_type() {
 }
 
 #[test]
+fn the_facts_that_a_webhook_can_choose_are_those_that_are_told() {
+    let told = every_notification().into_iter().filter_map(|event| {
+        let kind = event["type"].as_str().unwrap().strip_prefix("io.regflow.registration.")?;
+        Some(kind.strip_suffix(".v1").unwrap().to_owned())
+    });
+    assert_eq!(told.collect::<Vec<_>>(), told::FACTS);
+}
+
+#[test]
 fn the_words_of_the_schemas_are_the_words_of_the_program() {
     let words = schema(&Path::new(REPOSITORY).join("nats/schemas/words.v1.json"));
     let listed = |name: &str| -> Vec<String> {

@@ -16,4 +16,4 @@ pub use letter::{
 };
 pub use mailer::Mailer;
 pub use session::IDLE_FOR_MAX;
-pub use templates::{AlertLetter, AlertLine, PacketLetter, Rendered, TemplateError, Templates};
+pub use templates::{AlertLetter, AlertLine, PacketLetter, Rendered, SuccessLetter, TemplateError, Templates};

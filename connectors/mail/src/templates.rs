@@ -1,4 +1,4 @@
-//! The letters' words: one to owners and one to operators, each as text and as HTML, from templates that escape every value.
+//! The letters' words: two to owners and one to operators, each as text and as HTML, from templates that escape every value.
 
 use jiff::civil::Date;
 use minijinja::syntax::SyntaxConfig;
@@ -12,13 +12,15 @@ const RENDER_FUEL: u64 = 200_000;
 /// Longest product name in a subject, in characters.
 const SUBJECT_PRODUCT_CHARS_MAX: usize = 80;
 
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 8] = [
     ("macros.html.j2", include_str!("../templates/macros.html.j2")),
     ("base.html.j2", include_str!("../templates/base.html.j2")),
     ("alert.html.j2", include_str!("../templates/alert.html.j2")),
     ("alert.txt.j2", include_str!("../templates/alert.txt.j2")),
     ("packet.html.j2", include_str!("../templates/packet.html.j2")),
     ("packet.txt.j2", include_str!("../templates/packet.txt.j2")),
+    ("success.html.j2", include_str!("../templates/success.html.j2")),
+    ("success.txt.j2", include_str!("../templates/success.txt.j2")),
 ];
 
 /// A letter's words.
@@ -55,6 +57,25 @@ pub struct PacketLetter {
     pub done_link: Option<String>,
     /// How else to say that it is done.
     pub done_hint: String,
+}
+
+/// It is registered, and nothing is left to do.
+#[derive(Clone, Debug, Serialize)]
+pub struct SuccessLetter {
+    /// Whom the letter greets.
+    pub owner_name: String,
+    /// Brand and model.
+    pub product: String,
+    /// Serial number; empty when there is none.
+    pub serial: String,
+    /// The maker's name.
+    pub maker: String,
+    /// Short reference.
+    pub reference: String,
+    /// The day.
+    pub registered_on: Date,
+    /// The maker's code for it, if it gave one.
+    pub confirmation: Option<String>,
 }
 
 /// Operators are told how a maker is doing.
@@ -135,6 +156,12 @@ impl Templates {
         self.render(subject, "packet.txt.j2", "packet.html.j2", letter)
     }
 
+    /// The letter that tells the owner that it is registered.
+    pub fn render_success(&self, letter: &SuccessLetter) -> Result<Rendered, TemplateError> {
+        let subject = subject(&letter.product, "it is registered", &letter.reference);
+        self.render(subject, "success.txt.j2", "success.html.j2", letter)
+    }
+
     /// The letter to operators about a maker.
     pub fn render_alert(&self, letter: &AlertLetter) -> Result<Rendered, TemplateError> {
         let subject = subject(&letter.maker, &letter.headline, &letter.reference);
@@ -211,6 +238,39 @@ mod tests {
         }
         assert!(letter.text.contains("\nhttps://veloce.example/register?a=1&b=2\n"));
         assert!(letter.html.contains("a=1&amp;b=2\""));
+    }
+
+    fn success() -> SuccessLetter {
+        SuccessLetter {
+            owner_name: "Zoë Müller".to_owned(),
+            product: "Norrland VK 200".to_owned(),
+            serial: "NL00000001".to_owned(),
+            maker: "Norrland Home".to_owned(),
+            reference: "RF-7K4M-2Q9T".to_owned(),
+            registered_on: jiff::civil::date(2026, 11, 25),
+            confirmation: Some("NR-000001".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_success_letter_says_what_was_registered_with_whom_and_when_and_has_nothing_to_click() {
+        let letter = Templates::new().unwrap().render_success(&success()).unwrap();
+        assert_eq!(letter.subject, "Norrland VK 200: it is registered (RF-7K4M-2Q9T)");
+        for words in ["Zoë Müller", "Norrland Home", "NL00000001", "25 November 2026", "NR-000001", "Keep this letter"]
+        {
+            assert!(letter.text.contains(words) && letter.html.contains(words), "{words}");
+        }
+        assert!(!letter.html.contains("href") && !letter.text.contains("http"));
+    }
+
+    #[test]
+    fn a_success_letter_without_a_code_or_a_serial_number_is_whole_and_escapes_the_rest() {
+        let bare =
+            SuccessLetter { serial: String::new(), confirmation: None, product: HOSTILE.to_owned(), ..success() };
+        let letter = Templates::new().unwrap().render_success(&bare).unwrap();
+        assert!(!letter.text.contains("Confirmation") && !letter.html.contains("Confirmation"));
+        assert!(!letter.text.contains("Serial") && !letter.text.contains("\n\n\n"), "{}", letter.text);
+        assert!(!letter.html.contains("<script") && letter.text.contains(HOSTILE));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use serde::Deserialize;
 
 use crate::id::PersonKeyId;
 use crate::outcome::ObjectRef;
-use crate::words::{Method, Priority};
+use crate::words::{MailPreference, Method, Priority};
 
-/// Without the last day.
+/// Without the last day and the preference of mails.
 #[derive(Deserialize)]
 pub(super) struct Submitted {
     tenant: String,
@@ -40,6 +40,7 @@ impl From<Submitted> for super::Submitted {
             sealed: old.sealed,
             proof: old.proof,
             register_by: None,
+            mail: MailPreference::ManualOnly,
         }
     }
 }

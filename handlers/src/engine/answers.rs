@@ -192,6 +192,7 @@ impl Engine {
                 | events::Step::LookUp
                 | events::Step::GoManual(_)
                 | events::Step::SendPacket
+                | events::Step::MailOwner
                 | events::Step::AlertDeadline
                 | events::Step::Expire
                 | events::Step::Rest => WaitsFor::Turn { method: registration.method(), ahead: None },

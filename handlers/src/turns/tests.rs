@@ -4,8 +4,8 @@ use std::collections::BinaryHeap;
 
 use events::event::{AttemptStarted, Submitted};
 use events::{
-    Actor, CircuitPolicy, Concurrency, Link, MakerPolicy, PersonKeyId, RateLimit, Record, RecordHash, RecordId, Refill,
-    Shard, Stage,
+    Actor, CircuitPolicy, Concurrency, Link, MailPreference, MakerPolicy, PersonKeyId, RateLimit, Record, RecordHash,
+    RecordId, Refill, Shard, Stage,
 };
 use uuid::Uuid;
 
@@ -31,6 +31,7 @@ fn registration(number: u64, connector: &str, class: Priority, submitted_at: Tim
         sealed: vec![1],
         proof: None,
         register_by: None,
+        mail: MailPreference::ManualOnly,
     };
     Registration::begin(&stored(number, submitted_at, submitted.into())).expect("it begins with a submission")
 }

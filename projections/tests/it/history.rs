@@ -8,8 +8,8 @@ use events::event::{
 };
 use events::record::hash_of;
 use events::{
-    Actor, ErrorKind, Event, FieldProblem, Link, ManualReason, Method, ObjectRef, PersonKeyId, Priority, Record,
-    RecordId, RegistrationId, Sequence, Shard, Stored, Timestamp,
+    Actor, ErrorKind, Event, FieldProblem, Link, MailPreference, ManualReason, Method, ObjectRef, PersonKeyId,
+    Priority, Record, RecordId, RegistrationId, Sequence, Shard, Stored, Timestamp,
 };
 use jiff::civil::date;
 use uuid::Uuid;
@@ -73,6 +73,7 @@ impl Log {
             sealed: SEALED.to_vec(),
             proof: None,
             register_by: None,
+            mail: MailPreference::ManualOnly,
         };
         self.append(id(n), vec![submitted.into()])
     }
