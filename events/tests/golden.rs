@@ -26,8 +26,19 @@ use uuid::Uuid;
 
 /// One event of each kind, all optional parts filled.
 fn every_event() -> Vec<Event> {
-    let object = ObjectRef { name: "evidence/1".into(), sha256: vec![7; 32], size_bytes: 1234 };
-    let (photo, at) = (object.clone(), Timestamp(1_790_000_000_000_000));
+    let mut events = of_attempts();
+    events.extend(of_people());
+    events
+}
+
+const AT: Timestamp = Timestamp(1_790_000_000_000_000);
+
+fn object() -> ObjectRef {
+    ObjectRef { name: "evidence/1".into(), sha256: vec![7; 32], size_bytes: 1234 }
+}
+
+fn of_attempts() -> Vec<Event> {
+    let (object, at) = (object(), AT);
     vec![
         Submitted {
             tenant: "default".into(),
@@ -54,12 +65,26 @@ fn every_event() -> Vec<Event> {
             kind: ErrorKind::Server,
             detail: "503".into(),
             latency_ms: 12,
-            evidence: Some(object.clone()),
+            evidence: Some(object),
         }
         .into(),
         RetryScheduled { method: Method::Api, at }.into(),
         RegistrationSucceeded { method: Method::Api, confirmation: Some("NR-1".into()) }.into(),
         OutcomeUnknown { attempt: 1, detail: "no answer".into() }.into(),
+        Held { method: Method::Api, reason: HoldReason::RateLimit, until: Some(at) }.into(),
+        MethodSkipped { method: Method::Api, reason: SkipReason::CircuitOpen }.into(),
+        MakerThrottled { until: at }.into(),
+        AttemptRepeated { attempt: 1 }.into(),
+        LookupScheduled { attempt: 1, at }.into(),
+        FoundUnregistered { attempt: 1 }.into(),
+        LookupGivenUp { attempt: 1, detail: "404".into() }.into(),
+        LeftInDoubt { attempt: 1 }.into(),
+    ]
+}
+
+fn of_people() -> Vec<Event> {
+    let (object, photo, at) = (object(), object(), AT);
+    vec![
         ManualRequired { reason: ManualReason::Captcha }.into(),
         PacketSent { pdf: object, message_id: "<m@example.org>".into(), missing_glyphs: vec!["owner.name".into()] }
             .into(),
@@ -76,16 +101,8 @@ fn every_event() -> Vec<Event> {
         .into(),
         RetryRequested { from: Some(Method::AutomationReliable), reason: Some("the form works again".into()) }.into(),
         Cancelled { reason: Some("sold".into()) }.into(),
-        Held { method: Method::Api, reason: HoldReason::RateLimit, until: Some(at) }.into(),
-        MethodSkipped { method: Method::Api, reason: SkipReason::CircuitOpen }.into(),
-        MakerThrottled { until: at }.into(),
-        AttemptRepeated { attempt: 1 }.into(),
-        LookupScheduled { attempt: 1, at }.into(),
-        FoundUnregistered { attempt: 1 }.into(),
-        LookupGivenUp { attempt: 1, detail: "404".into() }.into(),
         DeadlineNear { last_day: date(2026, 12, 2) }.into(),
         Expired { last_day: date(2026, 12, 2) }.into(),
-        LeftInDoubt { attempt: 1 }.into(),
         PacketOpened {}.into(),
         OwnerMailed { message_id: "<m@example.org>".into() }.into(),
         OwnerMailFailed { detail: "busy".into(), retry_at: Some(at) }.into(),

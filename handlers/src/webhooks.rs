@@ -356,9 +356,11 @@ mod tests {
         assert_eq!(recipient.filters, ["notify.shop.*.expired"]);
     }
 
+    type Change = fn(&mut EndpointOptions);
+
     #[test]
     fn each_mistake_is_named_by_its_key() {
-        let wrong: [(&str, fn(&mut EndpointOptions)); 8] = [
+        let wrong: [(&str, Change); 8] = [
             ("name", |of| of.name = "Mine!".to_owned()),
             ("tenant", |of| of.tenant = String::new()),
             ("url", |of| of.url = "http://crm.example/".to_owned()),

@@ -21,9 +21,9 @@ use super::registrations::ask;
 /// The place of the last event that a browser has seen.
 pub const LAST_EVENT_ID: &str = "last-event-id";
 /// After so long without news a comment shows that the connection lives.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// When a browser comes back after its connection broke.
-const COME_BACK: Duration = Duration::from_secs(1);
+pub const COME_BACK: Duration = Duration::from_secs(1);
 /// How long a browser waits here while the service reads its log: one that is refused would not come back by itself.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
 

@@ -1,6 +1,7 @@
 //! The HTTP interface: the services of gRPC as JSON, live updates, files, and the pages. Every answer says what went wrong
 //! as problem+json (RFC 9457), and everything that comes in has a bound.
 
+mod analytics;
 mod body;
 mod done;
 mod events;

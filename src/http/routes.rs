@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::openapi::{Api, Operation};
 use super::problem::Problem;
-use super::{Http, done, events, files, makers, operations, pages, registrations, schema, status};
+use super::{Http, analytics, done, events, files, makers, operations, pages, registrations, schema, status};
 
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// All of them.
 pub fn all() -> Api {
-    let api = for_watchers(for_operators(of_one(of_registrations(Api::new()))));
+    let api = for_analysts(for_watchers(for_operators(of_one(of_registrations(Api::new())))));
     for_people(api).page("/openapi.json", get(document))
 }
 
@@ -193,6 +193,42 @@ fn for_watchers(api: Api) -> Api {
             Operation::get("/readyz", "readyz", "Whether the service can work; 503 while it reads its log.")
                 .answers_with(200, "application/json", told("ready")),
             get(status::readyz),
+        )
+}
+
+fn for_analysts(api: Api) -> Api {
+    let windows: Vec<&str> = analytics::WINDOWS.iter().map(|(name, _)| *name).collect();
+    let about = |operation: Operation| {
+        operation.query("window", words(&windows), "Until now.").query(
+            "maker",
+            text(),
+            "The id of a connector; all without it.",
+        )
+    };
+    let metrics =
+        Operation::get("/analytics", "metrics", "Attempts, success and latency per maker and method over time.");
+    let metrics = about(metrics)
+        .query("method", words(&["API", "AUTOMATION_RELIABLE"]), "Only this method.")
+        .query("resolution", words(&["minute", "hour", "day"]), "How fine the points are.")
+        .answers(200, "MetricsResponse");
+    let limit = |operation: Operation| operation.query("limit", number(0, 1_000), "How many at most; 0 for 100.");
+    let circuits = Operation::get("/analytics/circuits", "circuits", "The changes of circuits, newest first.");
+    let health = Operation::get("/analytics/health", "health", "The rounds of health checks, newest first.");
+    let incidents = Operation::get("/analytics/incidents", "incidents", "Times of ill health, newest first.")
+        .query("maker", text(), "The id of a connector; all without it.")
+        .query("open", json!({ "type": "boolean" }), "Only those that are not over.");
+    let overview = Operation::get(
+        "/analytics/overview",
+        "overview",
+        "Sends the whole operation as it is, then whenever something of it changed (server-sent events).",
+    );
+    api.add(metrics, get(analytics::metrics))
+        .add(limit(about(circuits)).answers(200, "CircuitsResponse"), get(analytics::circuits))
+        .add(limit(about(health)).answers(200, "HealthResponse"), get(analytics::health))
+        .add(limit(incidents).answers(200, "IncidentsResponse"), get(analytics::incidents))
+        .add(
+            overview.mentions("Overview").answers_with(200, EVENT_STREAM, schema::reference("Overview")),
+            get(analytics::overview),
         )
 }
 
