@@ -27,7 +27,7 @@ use crate::grpc::{self, GrpcOptions, Views};
 
 /// The embedded server's folder below the data folder.
 pub const NATS_FOLDER: &str = "nats";
-/// The status view's folder below the data folder.
+/// The views' folder below the data folder.
 const VIEWS_FOLDER: &str = "views";
 /// The master key's file below the data folder, when it comes from nowhere else.
 const MASTER_KEY_FILE: &str = "master.key";
@@ -152,10 +152,9 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
 
     let log = world.log.clone();
     let views_folder = settings.server.data.join(VIEWS_FOLDER);
-    let (views, views_ready, feeder) =
-        Views::start(&views_folder, log.clone(), system_clock, readers_end.clone()).await?;
+    let (views, feeders) = Views::start(&views_folder, log.clone(), system_clock, readers_end.clone()).await?;
     let engine = Engine::new(world.clone(), engine_options(&settings));
-    let (ready, handle) = (both(views_ready, engine.ready()), engine.handle());
+    let (ready, handle) = (both(views.ready(), engine.ready()), engine.handle());
     let follow = log.follow(0).await.context("failed to follow the log")?;
     let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
     let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
@@ -179,7 +178,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         bus: closer,
         grpc: tokio::spawn(grpc::serve(serving, shutdown)),
         engine,
-        readers: vec![feeder, notifier],
+        readers: feeders.into_iter().chain([notifier]).collect(),
         readers_end,
     };
     running.wait_until_ready(ready).await?;

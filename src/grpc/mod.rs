@@ -1,11 +1,14 @@
 //! The gRPC interface: regflow.v1, health, reflection. The only room that knows the generated types of the server.
 
+mod analytics;
 mod audit;
 mod convert;
 mod errors;
 mod explain;
+mod feeder;
 mod makers;
 mod operations;
+mod overview;
 mod redrive;
 mod registrations;
 mod views;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use handlers::{EngineHandle, World};
+use proto::v1::analytics_server::AnalyticsServer;
 use proto::v1::audit_server::AuditServer;
 use proto::v1::operations_server::OperationsServer;
 use proto::v1::registrations_server::RegistrationsServer;
@@ -26,8 +30,10 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
+use self::analytics::AnalyticsService;
 use self::audit::AuditService;
 use self::operations::OperationsService;
+use self::overview::Overviews;
 use self::registrations::RegistrationsService;
 pub use self::views::Views;
 
@@ -59,6 +65,10 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         views: options.views.clone(),
         engine: options.engine.clone(),
     };
+    let (views, engine, world) = (options.views.clone(), options.engine.clone(), options.world.clone());
+    let analytics_ready = views.analytics_ready();
+    let overviews = Overviews::start(world.clone(), views.clone(), engine, shutdown.clone());
+    let analytics = AnalyticsService { world, views, overviews, shutdown: shutdown.clone() };
     let registrations = RegistrationsService {
         world: options.world,
         views: options.views,
@@ -70,7 +80,8 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
     reporter.set_not_serving::<RegistrationsServer<RegistrationsService>>().await;
     reporter.set_not_serving::<OperationsServer<OperationsService>>().await;
     reporter.set_not_serving::<AuditServer<AuditService>>().await;
-    let reporting = tokio::spawn(report_ready(reporter, options.ready));
+    reporter.set_not_serving::<AnalyticsServer<AnalyticsService>>().await;
+    let reporting = tokio::spawn(report_ready(reporter, options.ready, analytics_ready));
     let reflection = |builder: tonic_reflection::server::Builder<'static>| {
         builder.register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
     };
@@ -85,17 +96,25 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         .add_service(RegistrationsServer::new(registrations).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(OperationsServer::new(operations))
         .add_service(AuditServer::new(audit))
+        .add_service(AnalyticsServer::new(analytics))
         .serve_with_incoming_shutdown(TcpListenerStream::new(options.listener), shutdown.cancelled())
         .await;
     reporting.abort();
     Ok(served?)
 }
 
-async fn report_ready(reporter: tonic_health::server::HealthReporter, mut ready: latest::Receiver<bool>) {
+async fn report_ready(
+    reporter: tonic_health::server::HealthReporter,
+    mut ready: latest::Receiver<bool>,
+    mut analytics_ready: latest::Receiver<bool>,
+) {
     // ends only with the server when the sender is gone
     if ready.wait_for(|ready| *ready).await.is_ok() {
         reporter.set_serving::<RegistrationsServer<RegistrationsService>>().await;
         reporter.set_serving::<OperationsServer<OperationsService>>().await;
         reporter.set_serving::<AuditServer<AuditService>>().await;
+    }
+    if analytics_ready.wait_for(|ready| *ready).await.is_ok() {
+        reporter.set_serving::<AnalyticsServer<AnalyticsService>>().await;
     }
 }
