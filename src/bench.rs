@@ -256,6 +256,7 @@ async fn start_service(folder: &Path, sandbox: &str, relaxed: bool) -> anyhow::R
     let child = Command::new(std::env::current_exe()?)
         .arg("serve")
         .env("REGFLOW__SERVER__GRPC", "127.0.0.1:0")
+        .env("REGFLOW__SERVER__HTTP", "127.0.0.1:0")
         .env("REGFLOW__SERVER__DATA", &data)
         .env("REGFLOW__CATALOG__SANDBOX", sandbox)
         .env("REGFLOW__NATS__DURABILITY", durability)

@@ -1,5 +1,6 @@
 //! The commands that speak to a running service over gRPC. Data goes to standard output, the rest to standard error.
 
+mod analytics;
 mod error;
 mod operations;
 
@@ -17,6 +18,7 @@ use crate::cli::{
 };
 use crate::show::{self, Paint};
 
+pub use analytics::metrics;
 pub use error::ClientError;
 pub use operations::{circuit, makers, pause, redrive, resume};
 
@@ -121,7 +123,8 @@ async fn follow_to_the_end(
     registration: v1::Registration,
     client: &Client,
 ) -> Outcome {
-    let watch = v1::WatchRequest { id: registration.id.clone(), after_sequence: Some(registration.sequence) };
+    let (id, after_sequence) = (registration.id.clone(), Some(registration.sequence));
+    let watch = v1::WatchRequest { id, after_sequence, ..Default::default() };
     let mut updates = service.watch(watch).await?.into_inner();
     let mut last = registration;
     while !is_settled(last.state()) {
@@ -199,7 +202,8 @@ fn table(rows: &[v1::Registration]) -> comfy_table::Table {
 pub async fn watch(args: WatchArgs) -> Outcome {
     let mut service = registrations(&args.client).await?;
     let one = args.id.is_some();
-    let request = v1::WatchRequest { id: args.id.unwrap_or_default(), after_sequence: args.after };
+    let request =
+        v1::WatchRequest { id: args.id.unwrap_or_default(), after_sequence: args.after, ..Default::default() };
     let mut updates = service.watch(request).await?.into_inner();
     let paint = Paint::stdout();
     while let Some(update) = updates.message().await? {

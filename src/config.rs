@@ -36,6 +36,10 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct Server {
     pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    pub public_url: String,
+    pub http_connections_max: usize,
+    pub http_requests_per_s: u32,
     pub data: PathBuf,
     pub submit_timeout_ms: u64,
     pub requests_max: usize,
@@ -137,6 +141,7 @@ pub struct PacketSettings {
     pub base_ms: u64,
     pub cap_ms: u64,
     pub done_hint: String,
+    pub link_days: u32,
     pub mail_domain: String,
 }
 
@@ -187,6 +192,9 @@ impl Settings {
     fn check(&self) -> anyhow::Result<()> {
         let positive = [
             ("server.requests_max", self.server.requests_max),
+            ("server.http_connections_max", self.server.http_connections_max),
+            ("server.http_requests_per_s", self.server.http_requests_per_s as usize),
+            ("packet.link_days", self.packet.link_days as usize),
             ("engine.api_concurrency", self.engine.api_concurrency),
             ("engine.manual_concurrency", self.engine.manual_concurrency),
             ("engine.normal_turn_every", self.engine.normal_turn_every as usize),
@@ -201,19 +209,34 @@ impl Settings {
                 bail!("{key} is {value}; give a number from 1 to 100000");
             }
         }
-        if !self.server.grpc.ip().is_loopback() {
-            bail!(
-                "server.grpc is {}: without TLS and login (which are not built yet) only a loopback address such as 127.0.0.1:7460 is taken",
-                self.server.grpc
-            );
+        for (key, address, example) in
+            [("server.grpc", self.server.grpc, "127.0.0.1:7460"), ("server.http", self.server.http, "127.0.0.1:7461")]
+        {
+            if !address.ip().is_loopback() {
+                bail!(
+                    "{key} is {address}: without TLS and login (which are not built yet) only a loopback address such as {example} is taken"
+                );
+            }
         }
-        Ok(())
+        check_public_url(&self.server.public_url)
     }
 
     /// How long a submission may wait for the log.
     pub fn submit_timeout(&self) -> Duration {
         Duration::from_millis(self.server.submit_timeout_ms)
     }
+}
+
+/// A link in a mail is made by putting a path behind it.
+fn check_public_url(text: &str) -> anyhow::Result<()> {
+    let is_origin = |uri: axum::http::Uri| {
+        let known = matches!(uri.scheme_str(), Some("http" | "https"));
+        known && uri.authority().is_some() && uri.path() == "/" && uri.query().is_none()
+    };
+    if text.is_empty() || text.parse().is_ok_and(is_origin) {
+        return Ok(());
+    }
+    bail!("server.public_url is `{text}`; write it like https://register.example.org, or leave it empty")
 }
 
 /// A secret from `NAME` or from the file that `NAME_FILE` names; nothing when neither is set.

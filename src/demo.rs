@@ -99,6 +99,9 @@ fn settings(sandbox: &sandbox::Sandbox, folder: &Path) -> anyhow::Result<Setting
     if std::net::TcpListener::bind(settings.server.grpc).is_err() {
         settings.server.grpc = SocketAddr::from(([127, 0, 0, 1], 0));
     }
+    if std::net::TcpListener::bind(settings.server.http).is_err() {
+        settings.server.http = SocketAddr::from(([127, 0, 0, 1], 0));
+    }
     settings.server.data = folder.join("service");
     settings.nats.url = String::new();
     settings.catalog.sandbox = sandbox.url("/");
@@ -133,7 +136,7 @@ impl End {
 async fn show_them_move(items: &[Item], running: &Running, paint: Paint) -> anyhow::Result<Vec<End>> {
     let channel = client::connect(&format!("http://{}", running.grpc_addr)).await?;
     let mut service = RegistrationsClient::new(channel);
-    let updates = service.watch(v1::WatchRequest { id: String::new(), after_sequence: Some(0) }).await?.into_inner();
+    let updates = service.watch(v1::WatchRequest { after_sequence: Some(0), ..Default::default() }).await?.into_inner();
     let mut ends = submit(&mut service, items).await?;
     let mut board = Board::new(&ends, paint);
     let followed = tokio::time::timeout(DEADLINE, follow(updates, &mut ends, &mut board)).await;

@@ -23,7 +23,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, BrowserSettings, Durability, Settings};
-use crate::grpc::{self, GrpcOptions, Views};
+use crate::grpc::{self, GrpcOptions, Services, Views};
+use crate::http::{self, HttpOptions};
 
 /// The embedded server's folder below the data folder.
 pub const NATS_FOLDER: &str = "nats";
@@ -42,7 +43,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let shutdown = shutdown_signal();
     let running = start(settings, shutdown.clone()).await?;
-    tracing::info!(grpc = %running.grpc_addr, nats = running.nats_url, "regflow serves");
+    tracing::info!(page = %format_args!("http://{}/", running.http_addr), grpc = %running.grpc_addr, nats = running.nats_url, "regflow serves");
     shutdown.cancelled().await;
     tracing::info!("stopping; what is under way stays in the log");
     running.stopped().await
@@ -76,6 +77,7 @@ pub fn shutdown_signal() -> CancellationToken {
 pub struct ServiceFile {
     pub pid: u32,
     pub grpc: String,
+    pub http: String,
     pub nats_url: String,
     pub nats_pid: Option<u32>,
 }
@@ -106,6 +108,7 @@ impl ServiceFile {
 /// A service that serves.
 pub struct Running {
     pub grpc_addr: SocketAddr,
+    pub http_addr: SocketAddr,
     pub nats_url: String,
     data: PathBuf,
     shutdown: CancellationToken,
@@ -113,6 +116,7 @@ pub struct Running {
     embedded: Option<Embedded>,
     bus: Closer,
     grpc: JoinHandle<anyhow::Result<()>>,
+    http: JoinHandle<anyhow::Result<()>>,
     engine: JoinHandle<anyhow::Result<()>>,
     readers: Vec<JoinHandle<()>>,
     readers_end: CancellationToken,
@@ -122,6 +126,7 @@ impl Running {
     /// Waits until everything has ended after the shutdown: requests and attempts first, then the readers, then NATS.
     pub async fn stopped(self) -> anyhow::Result<()> {
         let served = self.grpc.await.context("the gRPC server ended badly");
+        let shown = self.http.await.context("the HTTP server ended badly");
         let engine = self.engine.await.context("the engine ended badly");
         self.world.browsers.shutdown().await;
         self.readers_end.cancel();
@@ -136,6 +141,7 @@ impl Running {
             tracing::debug!(%error, "the service's file was gone already");
         }
         served??;
+        shown??;
         engine?
     }
 }
@@ -148,7 +154,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let bus = connect(&settings, &nats_url, embedded.as_ref(), &parts.master).await?;
     let (closer, notify, readers_end) = (bus.closer(), bus.notify.clone(), CancellationToken::new());
     let lease = bus.lease(LeaseOptions::default(), readers_end.clone()).await?;
-    let (world, listener) = parts.into_world(bus, lease.clone(), &settings)?;
+    let (world, listeners) = parts.into_world(bus, lease.clone(), &settings)?;
 
     let log = world.log.clone();
     let views_folder = settings.server.data.join(VIEWS_FOLDER);
@@ -158,25 +164,20 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let follow = log.follow(0).await.context("failed to follow the log")?;
     let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
     let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
-    let grpc_addr = listener.local_addr()?;
-    let serving = GrpcOptions {
-        listener,
-        world: world.clone(),
-        views,
-        engine: handle,
-        ready: ready.clone(),
-        submit_timeout: settings.submit_timeout(),
-        requests_max: settings.server.requests_max,
-    };
+    let (grpc_addr, http_addr) = (listeners.grpc.local_addr()?, listeners.http.local_addr()?);
+    let services = Services::new(&world, &views, &handle, settings.submit_timeout(), shutdown.clone());
+    let (over_grpc, over_http) = interfaces(listeners, services, ready.clone(), &world, &settings);
     let running = Running {
         grpc_addr,
+        http_addr,
         nats_url,
         data: settings.server.data.clone(),
         shutdown: shutdown.clone(),
         world,
         embedded,
         bus: closer,
-        grpc: tokio::spawn(grpc::serve(serving, shutdown)),
+        grpc: tokio::spawn(grpc::serve(over_grpc, shutdown.clone())),
+        http: tokio::spawn(http::serve(over_http, shutdown)),
         engine,
         readers: feeders.into_iter().chain([notifier]).collect(),
         readers_end,
@@ -186,6 +187,46 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     Ok(running)
 }
 
+fn interfaces(
+    listeners: Listeners,
+    services: Services,
+    ready: watch::Receiver<bool>,
+    world: &World,
+    settings: &Settings,
+) -> (GrpcOptions, HttpOptions) {
+    let grpc = GrpcOptions {
+        listener: listeners.grpc,
+        services: services.clone(),
+        ready: ready.clone(),
+        requests_max: settings.server.requests_max,
+    };
+    let http = HttpOptions {
+        listener: listeners.http,
+        services,
+        ready,
+        public_url: world.options.public_url.clone(),
+        connections_max: settings.server.http_connections_max,
+        requests_per_s: settings.server.http_requests_per_s,
+    };
+    (grpc, http)
+}
+
+/// Where the interfaces listen.
+struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let (grpc, http) = (settings.server.grpc, settings.server.http);
+        Ok(Self {
+            grpc: TcpListener::bind(grpc).await.with_context(|| format!("failed to listen on server.grpc {grpc}"))?,
+            http: TcpListener::bind(http).await.with_context(|| format!("failed to listen on server.http {http}"))?,
+        })
+    }
+}
+
 /// What can be wrong without anything being started, so that it is found first.
 struct Parts {
     catalog: Arc<Catalog>,
@@ -193,7 +234,7 @@ struct Parts {
     packets: PacketRenderer,
     browsers: Browsers,
     master: MasterKey,
-    listener: TcpListener,
+    listeners: Listeners,
 }
 
 impl Parts {
@@ -207,13 +248,15 @@ impl Parts {
             packets,
             browsers: Browsers::start(browser_options(&settings.browser, data)?)?,
             master: master_key(data)?,
-            listener: TcpListener::bind(settings.server.grpc)
-                .await
-                .with_context(|| format!("failed to listen on server.grpc {}", settings.server.grpc))?,
+            listeners: Listeners::bind(settings).await?,
         })
     }
 
-    fn into_world(self, bus: Bus, lease: Lease, settings: &Settings) -> anyhow::Result<(Arc<World>, TcpListener)> {
+    fn into_world(self, bus: Bus, lease: Lease, settings: &Settings) -> anyhow::Result<(Arc<World>, Listeners)> {
+        let public_url = match settings.server.public_url.trim_end_matches('/') {
+            "" => format!("http://{}", self.listeners.http.local_addr()?),
+            url => url.to_owned(),
+        };
         let world = World {
             log: Arc::new(bus.log),
             lease,
@@ -226,10 +269,10 @@ impl Parts {
             mailer: self.mailer,
             letters: Templates::new()?,
             master: self.master,
-            options: world_options(settings)?,
+            options: world_options(settings, public_url)?,
             clock: system_clock,
         };
-        Ok((Arc::new(world), self.listener))
+        Ok((Arc::new(world), self.listeners))
     }
 }
 
@@ -247,6 +290,7 @@ impl Running {
         ServiceFile {
             pid: std::process::id(),
             grpc: format!("http://{}", self.grpc_addr),
+            http: format!("http://{}", self.http_addr),
             nats_url: self.nats_url.clone(),
             nats_pid: self.embedded.as_ref().map(Embedded::pid),
         }
@@ -367,7 +411,7 @@ async fn connect(
     Bus::connect(url, options).await.with_context(|| format!("failed to open NATS at {url}"))
 }
 
-fn world_options(settings: &Settings) -> anyhow::Result<WorldOptions> {
+fn world_options(settings: &Settings, public_url: String) -> anyhow::Result<WorldOptions> {
     let packet = &settings.packet;
     Ok(WorldOptions {
         shards: Topology::committed()?.shards,
@@ -380,6 +424,8 @@ fn world_options(settings: &Settings) -> anyhow::Result<WorldOptions> {
         },
         operators: settings.alerts.to.clone(),
         done_hint: packet.done_hint.clone(),
+        public_url,
+        link_lasts: Duration::from_secs(u64::from(packet.link_days) * 24 * 3_600),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::manual::{FieldTemplate, Manual};
 use crate::plan::{Brand, Plan};
 use crate::sample;
 use crate::sent::Declared;
-use crate::serial::SerialRule;
+use crate::serial::{SerialGuide, SerialRule};
 use crate::source::{Mistake, Source};
 
 /// The connector that takes all brands that no other has.
@@ -158,8 +158,9 @@ fn serial_rule(checker: &mut Checker<'_>, file: SerialFile) -> Result<SerialRule
             }
         }
     }
-    let rule = SerialRule { patterns, example: file.example, hint: file.hint };
-    if rule.fits(&rule.example) {
+    let rule =
+        SerialRule { patterns, guide: SerialGuide { example: file.example, hint: file.hint, location: file.location } };
+    if rule.fits(&rule.guide.example) {
         Ok(rule)
     } else {
         Err(checker.mistake(&["serial", "example"], "the example fits none of the patterns"))

@@ -18,7 +18,7 @@ use crate::form_recipe;
 use crate::manual::ManualView;
 use crate::plan::{Api, Plan};
 use crate::sample;
-use crate::serial::SerialWarning;
+use crate::serial::{SerialGuide, SerialWarning};
 use crate::source::Mistake;
 
 /// The field that patterns and warnings are about.
@@ -224,6 +224,12 @@ impl Connector {
         Deadline { last_day, manual_days: days.manual, alert_days: days.alert }
     }
 
+    /// How its serial numbers look, if the file says so.
+    #[must_use]
+    pub fn serial_guide(&self) -> Option<&SerialGuide> {
+        self.plan.serial.as_ref().map(|rule| &rule.guide)
+    }
+
     /// A warning when the serial number does not look like the maker's.
     #[must_use]
     pub fn check_serial(&self, serial: &str) -> Option<SerialWarning> {
@@ -258,7 +264,7 @@ impl Connector {
     /// can be reached.
     #[must_use]
     pub fn form_sample(&self) -> Option<form::Recipe> {
-        let serial = self.plan.serial.as_ref().map_or(sample::SERIAL, |serial| serial.example.as_str());
+        let serial = self.plan.serial.as_ref().map_or(sample::SERIAL, |serial| serial.guide.example.as_str());
         self.form_recipe(&sample::details(self.sends(), serial)).ok()
     }
 

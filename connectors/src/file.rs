@@ -81,6 +81,9 @@ pub(crate) struct SerialFile {
     pub(crate) example: String,
     /// The pattern in words.
     pub(crate) hint: String,
+    /// Where it stands on the product, in words that fit after "It stands".
+    #[serde(default)]
+    pub(crate) location: Option<String>,
 }
 
 /// How often the methods are tried.

@@ -35,5 +35,5 @@ pub use expression::TemplateError;
 pub use file::Network;
 pub use form_check::{baseline_toml, check_form};
 pub use manual::{ManualField, ManualView};
-pub use serial::{SUGGESTIONS_MAX, SerialWarning};
+pub use serial::{SUGGESTIONS_MAX, SerialGuide, SerialWarning};
 pub use source::Mistake;

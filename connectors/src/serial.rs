@@ -40,8 +40,18 @@ const CONFUSABLE: &[(char, &[char])] = &[
 #[derive(Debug)]
 pub(crate) struct SerialRule {
     pub(crate) patterns: Vec<Regex>,
-    pub(crate) example: String,
-    pub(crate) hint: String,
+    pub(crate) guide: SerialGuide,
+}
+
+/// How a maker's serial numbers look, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SerialGuide {
+    /// One that is right.
+    pub example: String,
+    /// In words, for example "two capital letters and eight digits".
+    pub hint: String,
+    /// Where it stands on the product, in words that fit after "It stands".
+    pub location: Option<String>,
 }
 
 /// A serial number does not look as the maker's do.
@@ -69,7 +79,10 @@ impl SerialRule {
         if self.fits(serial) {
             return None;
         }
-        let problem = format!("does not look like a serial number of {maker}: {}, such as {}", self.hint, self.example);
+        let problem = format!(
+            "does not look like a serial number of {maker}: {}, such as {}",
+            self.guide.hint, self.guide.example
+        );
         Some(SerialWarning { problem, suggestions: self.suggestions(serial) })
     }
 
@@ -123,7 +136,8 @@ mod tests {
 
     fn rule(pattern: &str) -> SerialRule {
         let patterns = vec![Regex::new(pattern).unwrap_or_else(|error| panic!("{error}"))];
-        SerialRule { patterns, example: "NO12345678".into(), hint: "two letters and eight digits".into() }
+        let (example, hint) = ("NO12345678".into(), "two letters and eight digits".into());
+        SerialRule { patterns, guide: SerialGuide { example, hint, location: None } }
     }
 
     fn suggestions(pattern: &str, serial: &str) -> Vec<String> {

@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use crate::event::{
     AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded,
     DeadlineNear, Dispatched, Event, Expired, FoundUnregistered, Held, LeftInDoubt, LookupGivenUp, LookupScheduled,
-    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, PacketFailed, PacketSent, RegistrationSucceeded,
-    RetryRequested, RetryScheduled, UserCompleted,
+    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, PacketFailed, PacketOpened, PacketSent,
+    RegistrationSucceeded, RetryRequested, RetryScheduled, UserCompleted,
 };
 use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, Failure, ObjectRef, Outcome};
@@ -50,10 +50,14 @@ pub enum Command {
     RecordPacketSent(PacketSent),
     /// The packet could not be made or sent.
     RecordPacketFailure(PacketFailed),
+    /// The owner looks at the page behind the link of the mail.
+    OpenPacket,
     /// A person says that it is done.
     Complete {
         /// The maker's code.
         confirmation: Option<String>,
+        /// A photo of the maker's confirmation.
+        photo: Option<ObjectRef>,
     },
     /// A person withdraws it.
     Cancel {
@@ -191,7 +195,8 @@ pub fn decide(registration: &Registration, command: Command) -> Result<Vec<Event
         Command::RequireManual(reason) => require_manual(registration, reason),
         Command::RecordPacketSent(sent) => packet(registration, sent.into()),
         Command::RecordPacketFailure(failed) => packet(registration, failed.into()),
-        Command::Complete { confirmation } => complete(registration, confirmation),
+        Command::OpenPacket => open_packet(registration),
+        Command::Complete { confirmation, photo } => complete(registration, confirmation, photo),
         Command::Cancel { reason } => cancel(registration, reason),
         Command::Retry { from, reason, correction } => retry(registration, from, reason, correction),
     }
@@ -355,13 +360,24 @@ fn packet(registration: &Registration, event: Event) -> Result<Vec<Event>, Refus
     Ok(vec![event])
 }
 
-fn complete(registration: &Registration, confirmation: Option<String>) -> Result<Vec<Event>, Refusal> {
+fn open_packet(registration: &Registration) -> Result<Vec<Event>, Refusal> {
+    if matches!(registration.stage, Stage::PacketSent { opened: false, .. }) {
+        return Ok(vec![PacketOpened {}.into()]);
+    }
+    Err(not_now(registration, "opened", "nothing needs to be done"))
+}
+
+fn complete(
+    registration: &Registration,
+    confirmation: Option<String>,
+    photo: Option<ObjectRef>,
+) -> Result<Vec<Event>, Refusal> {
     match registration.stage {
         Stage::PacketDue { .. }
         | Stage::PacketStuck { .. }
         | Stage::PacketSent { .. }
         | Stage::Unknown { .. }
-        | Stage::Expired { .. } => Ok(vec![UserCompleted { confirmation }.into()]),
+        | Stage::Expired { .. } => Ok(vec![UserCompleted { confirmation, photo }.into()]),
         Stage::Completed { .. } => Err(Refusal::CompletedAlready),
         Stage::Fresh { .. }
         | Stage::Attempting { .. }

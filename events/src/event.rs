@@ -37,7 +37,7 @@ facts! {
         /// The packet could not be made or sent.
         PacketFailed = 11 v 1 "packet_failed";
         /// A person said that it is done.
-        UserCompleted = 12 v 1 "user_completed";
+        UserCompleted = 12 v 2 (1: v1::UserCompleted) "user_completed";
         /// The maker refused the data.
         CorrectionNeeded = 13 v 1 "correction_needed";
         /// A person mended the data.
@@ -66,6 +66,8 @@ facts! {
         Expired = 25 v 1 "expired";
         /// The maker may have taken the attempt that failed; only the same request may follow until that is known.
         LeftInDoubt = 26 v 1 "left_in_doubt";
+        /// The owner looked at the page behind the link of the mail.
+        PacketOpened = 28 v 1 "packet_opened";
     }
 }
 
@@ -205,6 +207,8 @@ pub struct PacketFailed {
 pub struct UserCompleted {
     /// The maker's code, if the person has one.
     pub confirmation: Option<String>,
+    /// A photo or a copy of the maker's confirmation in the object store (sealed), if the person added one.
+    pub photo: Option<ObjectRef>,
 }
 
 /// See [`Event::CorrectionNeeded`].
@@ -325,6 +329,10 @@ pub struct LeftInDoubt {
     /// Which one.
     pub attempt: u32,
 }
+
+/// See [`Event::PacketOpened`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketOpened {}
 
 #[cfg(test)]
 mod tests {

@@ -142,7 +142,8 @@ impl Guards {
             | Event::LookupGivenUp(_)
             | Event::DeadlineNear(_)
             | Event::Expired(_)
-            | Event::LeftInDoubt(_) => {}
+            | Event::LeftInDoubt(_)
+            | Event::PacketOpened(_) => {}
         }
     }
 

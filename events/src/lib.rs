@@ -14,6 +14,7 @@ pub mod health;
 pub mod id;
 pub mod ladder;
 pub mod line;
+pub mod link;
 pub mod maker;
 pub mod maker_event;
 pub mod outcome;

@@ -8,6 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::details::Details;
 use crate::details_v1::DetailsV1;
 use crate::id::{PersonKeyId, RegistrationId};
+use crate::link::LinkKey;
 
 /// Bytes of an XChaCha20 nonce; long enough to be drawn at random for each message.
 pub const NONCE_BYTES: usize = 24;
@@ -127,6 +128,12 @@ impl MasterKey {
     pub fn unwrap(&self, id: PersonKeyId, wrapped: &[u8]) -> Result<PersonKey, SealError> {
         let bytes = open(&self.0, FIRST, wrapped, id.0.as_bytes())?;
         bytes.try_into().map(PersonKey).map_err(|_| SealError::DoesNotOpen)
+    }
+
+    /// The key that signs the links in owners' mails.
+    #[must_use]
+    pub fn link_key(&self) -> LinkKey {
+        LinkKey::new(blake3::derive_key("regflow 2026 completion link", &self.0))
     }
 
     /// A pseudonym of an owner that cannot be guessed without the key: keyed BLAKE3 of tenant and e-mail address.

@@ -139,6 +139,8 @@ pub enum Stage {
     PacketSent {
         /// Why it was needed.
         reason: ManualReason,
+        /// Whether the owner has looked at the page behind the mail's link.
+        opened: bool,
     },
     /// The maker refused the data.
     NeedsCorrection {
@@ -330,6 +332,7 @@ impl Registration {
             }
             Event::PacketSent(_) => self.packet_sent(),
             Event::PacketFailed(failed) => self.packet_failed(failed.retry_at),
+            Event::PacketOpened(_) => self.packet_opened(),
             Event::UserCompleted(done) => {
                 self.stage = Stage::Completed { confirmation: done.confirmation.clone() };
             }
@@ -409,7 +412,13 @@ impl Registration {
 
     fn packet_sent(&mut self) {
         if let Stage::PacketDue { reason, .. } = self.stage {
-            self.stage = Stage::PacketSent { reason };
+            self.stage = Stage::PacketSent { reason, opened: false };
+        }
+    }
+
+    fn packet_opened(&mut self) {
+        if let Stage::PacketSent { opened, .. } = &mut self.stage {
+            *opened = true;
         }
     }
 

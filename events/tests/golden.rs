@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use regflow_events::event::{
     AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded,
     DeadlineNear, Dispatched, Expired, FoundUnregistered, Held, LeftInDoubt, LookupGivenUp, LookupScheduled,
-    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, PacketFailed, PacketSent, RegistrationSucceeded,
-    RetryRequested, RetryScheduled, Submitted, UserCompleted,
+    MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, PacketFailed, PacketOpened, PacketSent,
+    RegistrationSucceeded, RetryRequested, RetryScheduled, Submitted, UserCompleted,
 };
 use regflow_events::fact::Fact;
 use regflow_events::maker_event::{
@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// One event of each kind, all optional parts filled.
 fn every_event() -> Vec<Event> {
     let object = ObjectRef { name: "evidence/1".into(), sha256: vec![7; 32], size_bytes: 1234 };
-    let at = Timestamp(1_790_000_000_000_000);
+    let (photo, at) = (object.clone(), Timestamp(1_790_000_000_000_000));
     vec![
         Submitted {
             tenant: "default".into(),
@@ -62,7 +62,7 @@ fn every_event() -> Vec<Event> {
         PacketSent { pdf: object, message_id: "<m@example.org>".into(), missing_glyphs: vec!["owner.name".into()] }
             .into(),
         PacketFailed { detail: "busy".into(), retry_at: Some(at) }.into(),
-        UserCompleted { confirmation: Some("C-1".into()) }.into(),
+        UserCompleted { confirmation: Some("C-1".into()), photo: Some(photo) }.into(),
         CorrectionNeeded { fields: vec![FieldProblem::new("product.serial", "is wrong")] }.into(),
         Corrected {
             model: "VK 201".into(),
@@ -84,6 +84,7 @@ fn every_event() -> Vec<Event> {
         DeadlineNear { last_day: date(2026, 12, 2) }.into(),
         Expired { last_day: date(2026, 12, 2) }.into(),
         LeftInDoubt { attempt: 1 }.into(),
+        PacketOpened {}.into(),
     ]
 }
 
@@ -163,7 +164,7 @@ fn golden_files_of_older_versions_are_still_read() {
         assert!(known, "{}", path.display());
         seen += 1;
     }
-    assert!(seen > Event::TAGS.len() + MakerEvent::TAGS.len(), "the first versions of four events are there");
+    assert!(seen > Event::TAGS.len() + MakerEvent::TAGS.len(), "the first versions of five events are there");
 }
 
 #[test]

@@ -186,7 +186,7 @@ fn an_unknown_outcome_rests_until_a_person_decides() {
     let names = story.wish(failed(1, ErrorKind::UnknownOutcome, Some(NOW))).unwrap();
     assert_eq!(names, ["attempt_failed", "outcome_unknown"]);
     assert_eq!((story.status(), story.next()), (Status::OutcomeUnknown, Step::Rest));
-    assert_eq!(story.wish(Command::Complete { confirmation: None }).unwrap(), ["user_completed"]);
+    assert_eq!(story.wish(Command::Complete { confirmation: None, photo: None }).unwrap(), ["user_completed"]);
 }
 
 #[test]
@@ -221,9 +221,22 @@ fn a_packet_is_sent_once_and_completed_once() {
     assert_eq!(story.wish(packet_sent()).unwrap(), ["packet_sent"]);
     assert_eq!((story.status(), story.next()), (Status::ManualRequired, Step::Rest));
     assert!(story.wish(packet_sent()).is_err());
-    assert_eq!(story.wish(Command::Complete { confirmation: Some("C".into()) }).unwrap(), ["user_completed"]);
+    assert_eq!(
+        story.wish(Command::Complete { confirmation: Some("C".into()), photo: None }).unwrap(),
+        ["user_completed"]
+    );
     assert_eq!(story.status(), Status::UserCompleted);
-    assert_eq!(story.wish(Command::Complete { confirmation: None }), Err(Refusal::CompletedAlready));
+    assert_eq!(story.wish(Command::Complete { confirmation: None, photo: None }), Err(Refusal::CompletedAlready));
+}
+
+#[test]
+fn a_packet_is_opened_once_after_it_was_sent_and_that_changes_nothing_else() {
+    let mut story = manual();
+    assert!(story.wish(Command::OpenPacket).is_err());
+    story.wish(packet_sent()).unwrap();
+    assert_eq!(story.wish(Command::OpenPacket).unwrap(), ["packet_opened"]);
+    assert_eq!((story.status(), story.next()), (Status::ManualRequired, Step::Rest));
+    assert!(story.wish(Command::OpenPacket).is_err());
 }
 
 #[test]
@@ -363,7 +376,7 @@ fn people_are_told_once_before_the_last_day_and_after_it_the_registration_expire
     assert_eq!(story.wish(Command::Expire(deadline().last_day)).unwrap(), ["expired"]);
     assert_eq!((story.status(), next_by_deadline(&story, deadline().over_at())), (Status::Expired, Step::Rest));
     // the maker may have been generous
-    assert_eq!(story.wish(Command::Complete { confirmation: None }).unwrap(), ["user_completed"]);
+    assert_eq!(story.wish(Command::Complete { confirmation: None, photo: None }).unwrap(), ["user_completed"]);
 }
 
 #[test]

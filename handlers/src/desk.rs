@@ -1,8 +1,10 @@
 //! What a person asks of a registration: complete, cancel, try again.
 
+use bytes::Bytes;
 use events::decide::Correction;
-use events::{Actor, Command, Details, FieldProblem, Method, Registration, RegistrationId, Sequence, Shard};
+use events::{Actor, Command, Details, FieldProblem, Method, ObjectRef, Registration, RegistrationId, Sequence, Shard};
 
+use crate::intake;
 use crate::journal::{self, JournalError};
 use crate::world::{PrivateError, World, fresh_nonce};
 
@@ -19,7 +21,7 @@ pub enum DeskError {
     #[error(transparent)]
     Private(#[from] PrivateError),
     /// Mended data with mistakes.
-    #[error("the corrected details have mistakes")]
+    #[error("what was sent has mistakes")]
     Invalid(Vec<FieldProblem>),
     /// The client saw an older state.
     #[error("the registration has changed since: it is at {present}, the request names {wanted}")]
@@ -42,18 +44,56 @@ pub struct RetryWish {
     pub correction: Option<Details>,
 }
 
+/// What the owner has in hand when it is done.
+#[derive(Debug, Clone, Default)]
+pub struct Receipt {
+    /// The maker's code.
+    pub confirmation: Option<String>,
+    /// A photo or a copy of the maker's confirmation (PDF, PNG or JPEG).
+    pub photo: Option<Bytes>,
+}
+
 /// The owner (or somebody for them) says that it is done.
 ///
 /// # Errors
-/// [`DeskError`] when it cannot be completed now, or the log does not take it.
+/// [`DeskError`] when it cannot be completed now, the photo cannot be kept, or the log does not take it.
 pub async fn complete(
     world: &World,
     (shard, id): (Shard, RegistrationId),
-    confirmation: Option<String>,
+    receipt: Receipt,
     seen: Option<Sequence>,
     actor: Actor,
 ) -> Result<Registration, DeskError> {
-    act(world, (shard, id), &Command::Complete { confirmation }, seen, &actor).await
+    let Receipt { confirmation, photo } = receipt;
+    let photo = match photo {
+        Some(bytes) => Some(keep_photo(world, (shard, id), &bytes).await?),
+        None => None,
+    };
+    act(world, (shard, id), &Command::Complete { confirmation, photo }, seen, &actor).await
+}
+
+/// Sealed with the owner's key, before the registration says that it is there.
+async fn keep_photo(world: &World, (shard, id): (Shard, RegistrationId), bytes: &[u8]) -> Result<ObjectRef, DeskError> {
+    if let Some(problem) = intake::file_problem("photo", bytes) {
+        return Err(DeskError::Invalid(vec![problem]));
+    }
+    let registration = journal::load(world, shard, id).await?;
+    let key = world.key(&registration).await?;
+    // a name of its own: of two that are sent at once, each event finds its own
+    let name = format!("photo/{id}/{}", uuid::Uuid::new_v4());
+    Ok(world.keep_sealed(&key, id, &name, bytes).await?)
+}
+
+/// The owner has looked at the page behind the link; true when that is the first time since the packet was sent.
+///
+/// # Errors
+/// [`DeskError`] when the log does not take it.
+pub async fn open_packet(world: &World, (shard, id): (Shard, RegistrationId)) -> Result<bool, DeskError> {
+    match act(world, (shard, id), &Command::OpenPacket, None, &Actor::Owner).await {
+        Ok(_) => Ok(true),
+        Err(DeskError::Journal(JournalError::Refused(_))) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Withdraws it.

@@ -91,6 +91,7 @@ fn outcome_of(event: &Event) -> Option<What> {
         | Event::LookupScheduled(_)
         | Event::DeadlineNear(_)
         | Event::Expired(_)
-        | Event::LeftInDoubt(_) => return None,
+        | Event::LeftInDoubt(_)
+        | Event::PacketOpened(_) => return None,
     })
 }

@@ -228,17 +228,18 @@ fn request_problems(submission: &Submission) -> Vec<FieldProblem> {
         let text = format!("must be 1 to {TENANT_BYTES_MAX} characters of a-z, 0-9, - and _");
         problems.push(FieldProblem::new("tenant", text));
     }
-    problems.extend(submission.proof.as_deref().and_then(proof_problem));
+    problems.extend(submission.proof.as_deref().and_then(|bytes| file_problem("proof_of_purchase", bytes)));
     problems
 }
 
-fn proof_problem(bytes: &[u8]) -> Option<FieldProblem> {
+/// What is wrong with a file that a person hands over under the name `field`: its size, or its kind by its first bytes.
+pub(crate) fn file_problem(field: &str, bytes: &[u8]) -> Option<FieldProblem> {
     let known = [&b"%PDF"[..], b"\x89PNG", b"\xFF\xD8\xFF"];
     if bytes.len() > PROOF_BYTES_MAX {
         let text = format!("has {} bytes; at most {PROOF_BYTES_MAX} are taken", bytes.len());
-        Some(FieldProblem::new("proof_of_purchase", text))
+        Some(FieldProblem::new(field, text))
     } else if !known.iter().any(|magic| bytes.starts_with(magic)) {
-        Some(FieldProblem::new("proof_of_purchase", "is neither PDF, PNG nor JPEG; send one of these"))
+        Some(FieldProblem::new(field, "is neither PDF, PNG nor JPEG; send one of these"))
     } else {
         None
     }

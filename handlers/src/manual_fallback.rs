@@ -143,7 +143,7 @@ fn packet_data(
         steps: view.steps.clone(),
         link: view.link.clone(),
         register_by: connector.register_by(details),
-        done_hint: world.options.done_hint.replace("{id}", &registration.id.to_string()),
+        done_hint: world.done_hint(registration.id),
         notes: Vec::new(),
     }
 }
@@ -197,7 +197,7 @@ fn letter(
         steps: data.steps.clone(),
         link: data.link.clone(),
         register_by: data.register_by,
-        done_link: None,
+        done_link: Some(world.done_link(registration.id)),
         done_hint: data.done_hint.clone(),
     })?;
     let mut attachments = vec![Attachment {

@@ -234,6 +234,7 @@ fn data(event: &Event) -> Option<Value> {
         | Event::LookupScheduled(_)
         | Event::FoundUnregistered(_)
         | Event::LookupGivenUp(_)
-        | Event::LeftInDoubt(_) => return None,
+        | Event::LeftInDoubt(_)
+        | Event::PacketOpened(_) => return None,
     })
 }

@@ -33,8 +33,13 @@ pub struct WorldOptions {
     pub lookup: LookupOptions,
     /// Who is mailed when a maker is ill; nobody when empty.
     pub operators: Vec<String>,
-    /// How the owner tells that it is done; `{id}` stands for the registration's id.
+    /// How the owner tells that it is done; `{page}` stands for the page where one types the code, `{code}` for that code,
+    /// `{id}` for the registration's id.
     pub done_hint: String,
+    /// Where people reach the pages, without a slash at its end.
+    pub public_url: String,
+    /// How long the link in a packet's mail works.
+    pub link_lasts: Duration,
 }
 
 /// When a maker is asked what became of an attempt whose outcome nobody knows.
@@ -107,6 +112,22 @@ impl World {
     #[must_use]
     pub fn connector(&self, registration: &Registration) -> Arc<Connector> {
         self.catalog.get(&registration.connector).unwrap_or_else(|| self.catalog.generic()).clone()
+    }
+
+    /// The link by which an owner says that it is done; it works from now on for as long as the settings say.
+    #[must_use]
+    pub fn done_link(&self, id: RegistrationId) -> String {
+        let token = self.master.link_key().token(id, self.now().plus(self.options.link_lasts));
+        format!("{}/done/{token}", self.options.public_url)
+    }
+
+    /// How an owner without the link says that it is done, in words for paper.
+    #[must_use]
+    pub fn done_hint(&self, id: RegistrationId) -> String {
+        let page = format!("{}/done", self.options.public_url);
+        let code = self.master.link_key().code(id);
+        let hint = self.options.done_hint.replace("{page}", &page).replace("{code}", &code);
+        hint.replace("{id}", &id.to_string())
     }
 
     /// The person's key.

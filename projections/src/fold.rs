@@ -179,7 +179,22 @@ impl Touched {
             before.into_iter().for_each(|index| writes.remove(&key(index)));
             after.into_iter().for_each(|index| writes.put(&key(index), &[]));
         }
+        self.write_reference(id, writes);
         Ok(())
+    }
+}
+
+impl Touched {
+    /// Found by its reference only while it is its owner's turn: an index for all would cost each registration a write.
+    fn write_reference(&self, id: RegistrationId, writes: &mut Writes) {
+        let is_there = |status: &Status| *status == Status::ManualRequired;
+        let (before, after) = (self.stored.is_some_and(|status| is_there(&status)), is_there(&self.row.status()));
+        let key = keys::with_sequence(&keys::reference(&id.reference()), self.row.submission);
+        match (before, after) {
+            (false, true) => writes.put(&key, &[]),
+            (true, false) => writes.remove(&key),
+            (true, true) | (false, false) => {}
+        }
     }
 }
 

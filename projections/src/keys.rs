@@ -50,6 +50,11 @@ pub(crate) fn status(status: Status) -> Option<[u8; 2]> {
     }
 }
 
+/// The rows whose owner's turn it is, by the reference that stands on their packet.
+pub(crate) fn reference(reference: &str) -> Vec<u8> {
+    [b"f", reference.as_bytes()].concat()
+}
+
 /// A key that ends in a sequence.
 pub(crate) fn with_sequence(prefix: &[u8], sequence: Sequence) -> Vec<u8> {
     let mut key = Vec::with_capacity(prefix.len() + 8);

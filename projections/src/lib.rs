@@ -26,4 +26,4 @@ pub use fold::{Applied, Change, PAGE_RECORDS_MAX, Update};
 pub use list::{Filter, PAGE_ROWS_MAX, Page};
 pub use opening::SetAside;
 pub use row::{LastError, Row, Waiting};
-pub use view::{FLUSH_EVERY, Opened, StatusView, UPDATES_MAX};
+pub use view::{ALIKE_MAX, FLUSH_EVERY, Opened, StatusView, UPDATES_MAX};

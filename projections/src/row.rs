@@ -190,6 +190,7 @@ impl Row {
             | Event::OutcomeUnknown(_)
             | Event::PacketFailed(_)
             | Event::UserCompleted(_)
+            | Event::PacketOpened(_)
             | Event::CorrectionNeeded(_)
             | Event::Corrected(_)
             | Event::Cancelled(_)

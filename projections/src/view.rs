@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, watch};
 use crate::checkpoint::{Checkpoint, Counts, Saved};
 use crate::error::{Doubt, ListError, NotYet, ViewError};
 use crate::fold::{Applied, Fold, Folded, Hot, PAGE_RECORDS_MAX, Update};
+use crate::keys;
 use crate::list::{self, Filter, Page};
 use crate::opening::{self, OpenedStore, SetAside};
 use crate::row::Row;
@@ -17,6 +18,8 @@ use crate::store::Store;
 
 /// How often `tick` should be called: what is not flushed can be lost with the machine, and is then read again.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(250);
+/// Most rows that are looked at of one reference.
+pub const ALIKE_MAX: usize = 64;
 /// Batches after which a flush is due at the latest: rarer flushes deadlocked sled over hot keys.
 const BATCHES_PER_FLUSH: u32 = 64;
 /// Updates that a slow watcher may be behind before it is told that it missed some: two full pages.
@@ -138,6 +141,19 @@ impl StatusView {
     /// [`ViewError`] when the store cannot be read.
     pub fn get(&self, id: RegistrationId) -> Result<Option<Row>, ViewError> {
         self.read(|store| store.row_of(id))
+    }
+
+    /// The rows whose owner's turn it is (MANUAL_REQUIRED) with this reference, newest first, at most [`ALIKE_MAX`]:
+    /// a reference is short, so that some may share it.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn waiting_for_owner(&self, reference: &str) -> Result<Vec<Row>, ViewError> {
+        self.read(|store| {
+            let entries = store.newest(&keys::reference(reference), Sequence::MAX, ALIKE_MAX)?;
+            let rows = entries.into_iter().map(|(sequence, _)| store.row_at(sequence));
+            rows.filter_map(Result::transpose).collect()
+        })
     }
 
     /// A page of at most `rows_max` rows (1 to [`crate::PAGE_ROWS_MAX`]), newest submission first, after `token`.

@@ -15,6 +15,7 @@ use super::errors;
 use super::views::Views;
 
 /// The audit service.
+#[derive(Clone)]
 pub struct AuditService {
     pub log: Arc<dyn EventLog>,
     pub views: Arc<Views>,

@@ -179,5 +179,8 @@ fn date(field: &str, text: &str) -> Result<Option<jiff::civil::Date>, Status> {
 
 /// Problems on the wire.
 pub fn problems(problems: &[FieldProblem]) -> Vec<v1::FieldProblem> {
-    problems.iter().map(|p| v1::FieldProblem { field: p.field.clone(), problem: p.problem.clone() }).collect()
+    problems
+        .iter()
+        .map(|p| v1::FieldProblem { field: p.field.clone(), problem: p.problem.clone(), ..Default::default() })
+        .collect()
 }

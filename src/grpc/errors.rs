@@ -120,7 +120,8 @@ pub fn of_operation(error: &OperationError, catalog: &Catalog) -> Status {
     }
 }
 
-fn of_private(error: &handlers::PrivateError) -> Status {
+/// Why personal data cannot be read or kept.
+pub fn of_private(error: &handlers::PrivateError) -> Status {
     tracing::warn!(error = error as &dyn std::error::Error, "personal data cannot be read or kept");
     passing(Code::Unavailable, "STORE_UNAVAILABLE", error.to_string())
 }

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn who_has_the_packet_is_waited_for_although_the_engine_watches_the_last_day() {
-        let sent = Stage::PacketSent { reason: ManualReason::Captcha };
+        let sent = Stage::PacketSent { reason: ManualReason::Captcha, opened: true };
         let (kind, sentence) = told(sent, Some(WaitsFor::Time(NOON)));
         assert_eq!(
             (kind, sentence.as_str()),

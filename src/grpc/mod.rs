@@ -1,9 +1,10 @@
-//! The gRPC interface: regflow.v1, health, reflection. The only room that knows the generated types of the server.
+//! The services of regflow.v1, and the gRPC interface that offers them with health and reflection.
 
 mod analytics;
 mod audit;
-mod convert;
-mod errors;
+mod catalog;
+pub mod convert;
+pub mod errors;
 mod explain;
 mod feeder;
 mod makers;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use handlers::{EngineHandle, World};
 use proto::v1::analytics_server::AnalyticsServer;
 use proto::v1::audit_server::AuditServer;
+use proto::v1::catalog_server::CatalogServer;
 use proto::v1::operations_server::OperationsServer;
 use proto::v1::registrations_server::RegistrationsServer;
 use tokio::net::TcpListener;
@@ -32,8 +34,10 @@ use tonic::transport::Server;
 
 use self::analytics::AnalyticsService;
 use self::audit::AuditService;
+use self::catalog::CatalogService;
 use self::operations::OperationsService;
 use self::overview::Overviews;
+pub use self::registrations::Caller;
 use self::registrations::RegistrationsService;
 pub use self::views::Views;
 
@@ -44,43 +48,61 @@ const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
 /// Connections that say nothing are asked whether they live.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
+/// All services, for every interface that offers them; clones share everything.
+#[derive(Clone)]
+pub struct Services {
+    pub registrations: RegistrationsService,
+    pub operations: OperationsService,
+    pub audit: AuditService,
+    pub catalog: CatalogService,
+    pub analytics: AnalyticsService,
+}
+
+impl Services {
+    /// `submit_timeout` bounds a submission; `shutdown` ends the streams.
+    pub fn new(
+        world: &Arc<World>,
+        views: &Arc<Views>,
+        engine: &EngineHandle,
+        submit_timeout: Duration,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (world, views, engine) = (world.clone(), views.clone(), engine.clone());
+        let overviews = Overviews::start(world.clone(), views.clone(), engine.clone(), shutdown.clone());
+        Self {
+            analytics: AnalyticsService {
+                world: world.clone(),
+                views: views.clone(),
+                overviews,
+                shutdown: shutdown.clone(),
+            },
+            audit: AuditService { log: world.log.clone(), views: views.clone() },
+            catalog: CatalogService { world: world.clone() },
+            operations: OperationsService { world: world.clone(), views: views.clone(), engine: engine.clone() },
+            registrations: RegistrationsService { world, views, engine, submit_timeout, shutdown },
+        }
+    }
+}
+
 /// What the interface needs.
 pub struct GrpcOptions {
     pub listener: TcpListener,
-    pub world: Arc<World>,
-    pub views: Arc<Views>,
-    /// Knows what each registration waits for, and how the makers are doing.
-    pub engine: EngineHandle,
+    pub services: Services,
     /// Serving once this is true: views and engine have caught up.
     pub ready: latest::Receiver<bool>,
-    pub submit_timeout: Duration,
     pub requests_max: usize,
 }
 
 /// Serves until `shutdown`, then lets requests in progress end.
 pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let audit = AuditService { log: options.world.log.clone(), views: options.views.clone() };
-    let operations = OperationsService {
-        world: options.world.clone(),
-        views: options.views.clone(),
-        engine: options.engine.clone(),
-    };
-    let (views, engine, world) = (options.views.clone(), options.engine.clone(), options.world.clone());
-    let analytics_ready = views.analytics_ready();
-    let overviews = Overviews::start(world.clone(), views.clone(), engine, shutdown.clone());
-    let analytics = AnalyticsService { world, views, overviews, shutdown: shutdown.clone() };
-    let registrations = RegistrationsService {
-        world: options.world,
-        views: options.views,
-        engine: options.engine,
-        submit_timeout: options.submit_timeout,
-        shutdown: shutdown.clone(),
-    };
+    let Services { registrations, operations, audit, catalog, analytics } = options.services;
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_not_serving::<RegistrationsServer<RegistrationsService>>().await;
     reporter.set_not_serving::<OperationsServer<OperationsService>>().await;
     reporter.set_not_serving::<AuditServer<AuditService>>().await;
+    reporter.set_not_serving::<CatalogServer<CatalogService>>().await;
     reporter.set_not_serving::<AnalyticsServer<AnalyticsService>>().await;
+    let analytics_ready = analytics.views.analytics_ready();
     let reporting = tokio::spawn(report_ready(reporter, options.ready, analytics_ready));
     let reflection = |builder: tonic_reflection::server::Builder<'static>| {
         builder.register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
@@ -96,6 +118,7 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         .add_service(RegistrationsServer::new(registrations).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(OperationsServer::new(operations))
         .add_service(AuditServer::new(audit))
+        .add_service(CatalogServer::new(catalog))
         .add_service(AnalyticsServer::new(analytics))
         .serve_with_incoming_shutdown(TcpListenerStream::new(options.listener), shutdown.cancelled())
         .await;
@@ -113,6 +136,7 @@ async fn report_ready(
         reporter.set_serving::<RegistrationsServer<RegistrationsService>>().await;
         reporter.set_serving::<OperationsServer<OperationsService>>().await;
         reporter.set_serving::<AuditServer<AuditService>>().await;
+        reporter.set_serving::<CatalogServer<CatalogService>>().await;
     }
     if analytics_ready.wait_for(|ready| *ready).await.is_ok() {
         reporter.set_serving::<AnalyticsServer<AnalyticsService>>().await;

@@ -14,6 +14,7 @@ use super::views::Views;
 use super::{convert, errors, makers};
 
 /// The operations service.
+#[derive(Clone)]
 pub struct OperationsService {
     pub world: Arc<World>,
     pub views: Arc<Views>,

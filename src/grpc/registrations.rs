@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::{Registration, RegistrationId, Shard};
+use events::{Actor, Registration, RegistrationId, Sequence, Shard};
 use futures::StreamExt;
-use handlers::desk::{self, DeskError, RetryWish};
+use handlers::desk::{self, DeskError, Receipt, RetryWish};
 use handlers::intake::{self, Accepted, Submission};
 use handlers::{EngineHandle, World};
 use projections::{Filter, ListError};
@@ -19,7 +19,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::pb;
 
 use super::views::Views;
-use super::watch::Watcher;
+use super::watch::{Wanted, Watcher};
 use super::{convert, errors, explain, wire};
 
 /// Most submissions of one batch.
@@ -30,6 +30,16 @@ const PAGE_ROWS_DEFAULT: usize = 50;
 const UPDATES_AHEAD: usize = 256;
 /// Who acts when the access rules cannot tell yet.
 const CLIENT: &str = "grpc";
+/// The field that suggestions are about.
+const SERIAL: &str = "product.serial";
+
+/// Who asks, when another interface asks for them.
+#[derive(Clone)]
+pub struct Caller(pub Actor);
+
+fn caller<T>(request: &Request<T>) -> Actor {
+    request.extensions().get().map_or_else(|| convert::client(CLIENT), |Caller(actor)| actor.clone())
+}
 
 /// The registrations service; clones share everything.
 #[derive(Clone)]
@@ -48,8 +58,7 @@ impl RegistrationsService {
         let validate_only = request.validate_only;
         let submission = convert::submission(request, None)?;
         if validate_only {
-            intake::check(&self.world, &submission).map_err(|error| errors::of_intake(&error))?;
-            return Ok(v1::SubmitResponse::default());
+            return self.checked(&submission);
         }
         self.views.check_ready()?;
         let (own, reserved) = (intake::shard_of(&self.world, &submission), self.reservation(&submission));
@@ -71,6 +80,21 @@ impl RegistrationsService {
                 Err(errors::passing(Code::Unavailable, "LOG_OUTCOME_UNKNOWN", text))
             }
         }
+    }
+
+    /// What would be warned about, with what may be meant; nothing is stored.
+    fn checked(&self, submission: &Submission) -> Result<v1::SubmitResponse, Status> {
+        let warnings = intake::check(&self.world, submission).map_err(|error| errors::of_intake(&error))?;
+        let mut warnings = convert::problems(&warnings);
+        let product = &submission.details.product;
+        let connector = self.world.catalog.find_brand(&product.brand);
+        let odd = Some(product.serial.as_str()).filter(|serial| !serial.is_empty());
+        let odd = odd.and_then(|serial| connector.check_serial(serial));
+        if let (Some(odd), Some(told)) = (odd, warnings.iter_mut().find(|told| told.field == SERIAL)) {
+            told.suggestions = odd.suggestions;
+        }
+        let registration = v1::Registration { warnings, ..Default::default() };
+        Ok(v1::SubmitResponse { registration: Some(registration), repeated_request: false })
     }
 
     /// The id that the submission's request always gets.
@@ -98,6 +122,24 @@ impl RegistrationsService {
         let id = convert::id(text)?;
         let shard = self.views.shard_of(id)?.ok_or_else(|| errors::not_found(text))?;
         Ok((shard, id))
+    }
+
+    /// Refuses to wait for a place that the log has not come to.
+    async fn check_place(&self, sequence: Sequence) -> Result<(), Status> {
+        if sequence <= self.views.status.position() {
+            return Ok(());
+        }
+        let head = self
+            .world
+            .log
+            .head()
+            .await
+            .map_err(|error| errors::passing(Code::Unavailable, "LOG_UNAVAILABLE", error.to_string()))?;
+        if sequence <= head.last_sequence {
+            return Ok(());
+        }
+        let text = format!("is {sequence}, but the log has only come to {}", head.last_sequence);
+        Err(errors::invalid_field("min_sequence", &text))
     }
 
     /// The registration after a wish was fulfilled.
@@ -142,6 +184,7 @@ impl Registrations for RegistrationsService {
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::Registration>, Status> {
         let request = request.into_inner();
         let id = convert::id(&request.id)?;
+        self.check_place(request.min_sequence).await?;
         let row = self.views.row(id, request.min_sequence).await?.ok_or_else(|| errors::not_found(&request.id))?;
         Ok(Response::new(wire::row(&row, &self.world.catalog)))
     }
@@ -170,16 +213,18 @@ impl Registrations for RegistrationsService {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let request = request.into_inner();
-        let id = match request.id.as_str() {
-            "" => None,
-            text => Some(self.place(text)?.1),
+        let wanted = match (request.id.as_str(), request.owner_ref.as_str()) {
+            ("", "") => Wanted::All,
+            (text, "") => Wanted::One(self.place(text)?.1),
+            ("", text) => Wanted::Owner(convert::owner_ref(text)?),
+            (_, _) => return Err(errors::invalid_field("owner_ref", "and id exclude each other")),
         };
         let (updates, receiver) = mpsc::channel(UPDATES_AHEAD);
         let watcher = Watcher {
             views: self.views.clone(),
             log: self.world.log.clone(),
             catalog: self.world.catalog.clone(),
-            id,
+            wanted,
             after: request.after_sequence.unwrap_or_else(|| self.views.status.position()),
             updates,
         };
@@ -194,25 +239,26 @@ impl Registrations for RegistrationsService {
     }
 
     async fn complete(&self, request: Request<v1::CompleteRequest>) -> Result<Response<v1::Registration>, Status> {
-        let request = request.into_inner();
+        let (actor, request) = (caller(&request), request.into_inner());
         let place = self.place(&request.id)?;
         let confirmation = convert::optional(request.confirmation);
         convert::check_text("confirmation", confirmation.as_deref())?;
         let seen = convert::etag(&request.etag)?;
-        self.after(desk::complete(&self.world, place, confirmation, seen, convert::client(CLIENT)).await).await
+        let receipt = Receipt { confirmation, photo: None };
+        self.after(desk::complete(&self.world, place, receipt, seen, actor).await).await
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::Registration>, Status> {
-        let request = request.into_inner();
+        let (actor, request) = (caller(&request), request.into_inner());
         let place = self.place(&request.id)?;
         let reason = convert::optional(request.reason);
         convert::check_text("reason", reason.as_deref())?;
         let seen = convert::etag(&request.etag)?;
-        self.after(desk::cancel(&self.world, place, reason, seen, convert::client(CLIENT)).await).await
+        self.after(desk::cancel(&self.world, place, reason, seen, actor).await).await
     }
 
     async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::Registration>, Status> {
-        let request = request.into_inner();
+        let (actor, request) = (caller(&request), request.into_inner());
         let place = self.place(&request.id)?;
         let seen = convert::etag(&request.etag)?;
         let from = convert::method("from_method", request.from_method)?;
@@ -226,7 +272,7 @@ impl Registrations for RegistrationsService {
             None => None,
         };
         let wish = RetryWish { from, reason, correction };
-        self.after(desk::retry(&self.world, place, wish, seen, convert::client(CLIENT)).await).await
+        self.after(desk::retry(&self.world, place, wish, seen, actor).await).await
     }
 
     async fn explain(&self, request: Request<v1::ExplainRequest>) -> Result<Response<v1::Explanation>, Status> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bus::{EventLog, FollowItem};
 use connectors::Catalog;
 use events::{Event, RegistrationId, Sequence, Stored, StoredMaker};
-use projections::Update;
+use projections::{Row, Update};
 use proto::v1;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -26,11 +26,29 @@ pub struct Watcher {
     pub views: Arc<Views>,
     pub log: Arc<dyn EventLog>,
     pub catalog: Arc<Catalog>,
-    /// Only this one; all when absent.
-    pub id: Option<RegistrationId>,
+    pub wanted: Wanted,
     /// Everything after this is sent.
     pub after: Sequence,
     pub updates: Updates,
+}
+
+/// Which registrations a watcher is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    All,
+    One(RegistrationId),
+    /// Those of an owner, by pseudonym.
+    Owner([u8; 16]),
+}
+
+impl Wanted {
+    fn holds(self, row: &Row) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(id) => row.registration.id == id,
+            Self::Owner(owner) => row.registration.owner_ref == owner,
+        }
+    }
 }
 
 /// The reader has left, or an error was sent: nothing more to do.
@@ -53,7 +71,7 @@ impl Watcher {
             loop {
                 match live.recv().await {
                     Ok(update) if update.sequence <= self.after => {}
-                    Ok(update) if !self.wants(update.row.registration.id) => self.after = update.sequence,
+                    Ok(update) if !self.wanted.holds(&update.row) => self.after = update.sequence,
                     Ok(update) => {
                         let row = wire::row(&update.row, &self.catalog);
                         if self.send(update.sequence, row, &update.events).await.is_err() {
@@ -73,9 +91,9 @@ impl Watcher {
         if self.after >= upto {
             return Ok(());
         }
-        match self.id {
-            Some(id) => self.catch_up_one(id, upto).await,
-            None => self.catch_up_all(upto).await,
+        match self.wanted {
+            Wanted::One(id) => self.catch_up_one(id, upto).await,
+            Wanted::All | Wanted::Owner(_) => self.catch_up_all(upto).await,
         }
     }
 
@@ -119,6 +137,10 @@ impl Watcher {
             return Ok(());
         }
         match self.views.row(stored.registration, stored.sequence).await {
+            Ok(Some(row)) if !self.wanted.holds(&row) => {
+                self.after = stored.sequence;
+                Ok(())
+            }
             Ok(Some(row)) => {
                 let row = wire::row(&row, &self.catalog);
                 self.send(stored.sequence, row, &stored.record.events).await
@@ -133,10 +155,6 @@ impl Watcher {
         let events = events.iter().map(audit::event).collect();
         let update = v1::Update { sequence, registration: Some(registration), events };
         self.updates.send(Ok(update)).await.map_err(|_| Over)
-    }
-
-    fn wants(&self, id: RegistrationId) -> bool {
-        self.id.is_none_or(|wanted| wanted == id)
     }
 
     async fn fail(&self, status: Status) -> Result<(), Over> {

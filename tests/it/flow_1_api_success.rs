@@ -150,7 +150,7 @@ async fn a_watcher_sees_every_step_from_its_sequence_on() {
     let mut service = stage.start().await;
     let accepted = service.submit(product("Norrland", "VK 200", "NL40000001")).await;
     service.wait_for_state(&accepted.id, State::Success).await;
-    let watch = v1::WatchRequest { id: accepted.id.clone(), after_sequence: Some(0) };
+    let watch = v1::WatchRequest { id: accepted.id.clone(), after_sequence: Some(0), ..Default::default() };
     let mut updates = service.client.watch(watch).await.unwrap().into_inner();
     let mut names = Vec::new();
     while names.last().map(String::as_str) != Some("registration_succeeded") {

@@ -64,6 +64,7 @@ impl Stage {
             .arg("serve")
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("REGFLOW__SERVER__GRPC", "127.0.0.1:0")
+            .env("REGFLOW__SERVER__HTTP", "127.0.0.1:0")
             .env("REGFLOW__SERVER__DATA", self.data.path())
             .env("REGFLOW__CATALOG__SANDBOX", self.sandbox.url("/"))
             .env("REGFLOW__CATALOG__FOLDER", self.catalog.path())
@@ -147,6 +148,7 @@ pub fn regflow() -> Command {
 pub struct Service {
     pub child: Child,
     pub grpc: String,
+    pub http: String,
     nats_pid: Option<u32>,
     pub nats_url: String,
     pub client: RegistrationsClient<Channel>,
@@ -156,9 +158,10 @@ impl Service {
     async fn connect(child: Child, file: &Value) -> Result<Self, tonic::transport::Error> {
         let grpc = file["grpc"].as_str().unwrap().to_owned();
         let client = RegistrationsClient::connect(grpc.clone()).await?;
+        let http = file["http"].as_str().unwrap().to_owned();
         let nats_pid = file["nats_pid"].as_u64().map(|pid| u32::try_from(pid).unwrap());
         let nats_url = file["nats_url"].as_str().unwrap().to_owned();
-        Ok(Self { child, grpc, nats_pid, nats_url, client })
+        Ok(Self { child, grpc, http, nats_pid, nats_url, client })
     }
 
     pub async fn submit(&mut self, request: v1::SubmitRequest) -> v1::Registration {

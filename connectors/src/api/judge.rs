@@ -102,7 +102,7 @@ impl Judge<'_> {
     fn hint(&self, field: &str) -> String {
         let rule = self.connector.plan().serial.as_ref().filter(|_| field == SERIAL);
         let odd = rule.filter(|rule| !rule.fits(&self.details.product.serial));
-        odd.map(|rule| format!("; usually {}, such as {}", rule.hint, rule.example)).unwrap_or_default()
+        odd.map(|rule| format!("; usually {}, such as {}", rule.guide.hint, rule.guide.example)).unwrap_or_default()
     }
 
     /// RFC 9110, where the connector's file says nothing.

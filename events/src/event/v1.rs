@@ -90,3 +90,15 @@ impl From<RetryRequested> for super::RetryRequested {
         Self { from: old.from, reason: None }
     }
 }
+
+/// Without the photo.
+#[derive(Deserialize)]
+pub(super) struct UserCompleted {
+    confirmation: Option<String>,
+}
+
+impl From<UserCompleted> for super::UserCompleted {
+    fn from(old: UserCompleted) -> Self {
+        Self { confirmation: old.confirmation, photo: None }
+    }
+}

@@ -87,7 +87,8 @@ impl Fold<'_> {
             | Event::LookupGivenUp(_)
             | Event::DeadlineNear(_)
             | Event::Expired(_)
-            | Event::LeftInDoubt(_) => return Ok(()),
+            | Event::LeftInDoubt(_)
+            | Event::PacketOpened(_) => return Ok(()),
         }
         match tracked.landed(attempt) {
             Some(method) => self.count(count, &tracked.connector, method, at),

@@ -68,7 +68,7 @@ impl Tracked {
             Event::AttemptStarted(started) => self.started(started),
             Event::ManualRequired(_) => once(&mut self.counted.required, &mut funnel.required),
             Event::PacketSent(_) => once(&mut self.counted.sent, &mut funnel.sent),
-            // `Event::PacketOpened(_) => once(&mut self.counted.opened, &mut funnel.opened)` once that is stored
+            Event::PacketOpened(_) => once(&mut self.counted.opened, &mut funnel.opened),
             Event::RegistrationSucceeded(_) => self.over = true,
             Event::UserCompleted(_) => {
                 // an attempt whose outcome nobody knew can be completed without a packet

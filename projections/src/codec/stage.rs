@@ -17,7 +17,7 @@ pub(super) enum StageV2<'a> {
     Unknown { attempt: u32, method: Method, ask_at_us: Option<i64>, asked: u32 },
     PacketDue { reason: ManualReason, not_before_us: Option<i64>, failures: u32 },
     PacketStuck { reason: ManualReason },
-    PacketSent { reason: ManualReason },
+    PacketSent { reason: ManualReason, opened: bool },
     NeedsCorrection { fields: Cow<'a, [FieldProblem]> },
     Succeeded { method: Method, confirmation: Option<&'a str> },
     Completed { confirmation: Option<&'a str> },
@@ -49,7 +49,7 @@ impl<'a> StageV2<'a> {
                 Self::PacketDue { reason: *reason, not_before_us: not_before.map(|at| at.0), failures: *failures }
             }
             Stage::PacketStuck { reason } => Self::PacketStuck { reason: *reason },
-            Stage::PacketSent { reason } => Self::PacketSent { reason: *reason },
+            Stage::PacketSent { reason, opened } => Self::PacketSent { reason: *reason, opened: *opened },
             Stage::NeedsCorrection { fields } => Self::NeedsCorrection { fields: fields.into() },
             Stage::Succeeded { method, confirmation } => {
                 Self::Succeeded { method: *method, confirmation: confirmation.as_deref() }
@@ -77,7 +77,7 @@ impl<'a> StageV2<'a> {
                 Stage::PacketDue { reason, not_before: not_before_us.map(Timestamp), failures }
             }
             Self::PacketStuck { reason } => Stage::PacketStuck { reason },
-            Self::PacketSent { reason } => Stage::PacketSent { reason },
+            Self::PacketSent { reason, opened } => Stage::PacketSent { reason, opened },
             Self::NeedsCorrection { fields } => Stage::NeedsCorrection { fields: fields.into_owned() },
             Self::Succeeded { method, confirmation } => {
                 Stage::Succeeded { method, confirmation: confirmation.map(str::to_owned) }

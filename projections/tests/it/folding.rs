@@ -84,7 +84,7 @@ fn a_manual_row_tells_why_and_names_the_packet() {
     assert_eq!(row.last_error.map(|error| error.kind), Some(ErrorKind::Captcha));
 
     let code = Some("V-1".to_owned());
-    let done = log.append(id(1), vec![UserCompleted { confirmation: code }.into()]);
+    let done = log.append(id(1), vec![UserCompleted { confirmation: code, photo: None }.into()]);
     view.apply(&[done]).unwrap();
     let row = self::row(&view, 1);
     assert_eq!((row.status(), row.confirmation()), (Status::UserCompleted, Some("V-1")));

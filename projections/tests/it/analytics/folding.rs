@@ -1,7 +1,7 @@
 //! What pages of the log make of the numbers.
 
 use events::event::{
-    AttemptStarted, AttemptSucceeded, Cancelled, Corrected, Expired, ManualRequired, RegistrationSucceeded,
+    AttemptStarted, AttemptSucceeded, Cancelled, Corrected, Expired, ManualRequired, PacketOpened, RegistrationSucceeded,
     RetryRequested, UserCompleted,
 };
 use events::maker_event::{IncidentClosed, IncidentOpened};
@@ -155,16 +155,18 @@ fn the_funnel_counts_a_registration_once_a_step() {
     log.append(id(1), vec![RetryRequested { from: None, reason: None }.into()]);
     log.append(id(1), vec![ManualRequired { reason: ManualReason::Captcha }.into()]);
     log.append(id(1), vec![packet().into()]);
+    log.append(id(1), vec![PacketOpened {}.into()]);
+    log.append(id(1), vec![PacketOpened {}.into()]);
     view.apply(&log.records, &[]).unwrap();
     view.write().unwrap();
-    let done = log.append(id(1), vec![UserCompleted { confirmation: None }.into()]);
+    let done = log.append(id(1), vec![UserCompleted { confirmation: None, photo: None }.into()]);
     log.manual(2);
     // nobody knew the outcome, and no packet went out
     log.attempt(3, "norrland", Some(ErrorKind::UnknownOutcome), 9);
-    log.append(id(3), vec![UserCompleted { confirmation: None }.into()]);
+    log.append(id(3), vec![UserCompleted { confirmation: None, photo: None }.into()]);
     view.apply(&[done], &[]).unwrap();
     view.apply(&log.records, &[]).unwrap();
-    assert_eq!(view.funnel().unwrap(), Funnel { required: 2, sent: 2, opened: 0, completed: 1 });
+    assert_eq!(view.funnel().unwrap(), Funnel { required: 2, sent: 2, opened: 1, completed: 1 });
 }
 
 /// A submission with this last day.

@@ -75,7 +75,7 @@ fn story() -> Log {
         log.append_maker("norrland", Actor::System, vec![checked.into()]);
     }
     log.manual(1_000);
-    log.append(crate::history::id(1_000), vec![UserCompleted { confirmation: None }.into()]);
+    log.append(crate::history::id(1_000), vec![UserCompleted { confirmation: None, photo: None }.into()]);
     log.manual(1_001);
     let opened = CircuitOpened { method: Method::Api, until: minutes(181), failures: 5 };
     let incident = IncidentOpened { state: HealthState::Down, detail: "the circuit of API is open".into() };

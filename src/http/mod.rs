@@ -1,0 +1,82 @@
+//! The HTTP interface: the services of gRPC as JSON, live updates, files, and the pages. Every answer says what went wrong
+//! as problem+json (RFC 9457), and everything that comes in has a bound.
+
+mod body;
+mod done;
+mod events;
+mod files;
+mod guard;
+mod listen;
+mod makers;
+mod openapi;
+mod operations;
+mod pages;
+mod params;
+mod problem;
+mod registrations;
+mod routes;
+mod schema;
+mod status;
+
+use std::sync::Arc;
+
+use handlers::World;
+use tokio::net::TcpListener;
+use tokio::sync::watch as latest;
+use tokio_util::sync::CancellationToken;
+
+use crate::grpc::{Services, Views};
+use guard::Guard;
+
+/// Largest body: a submission with its proof of purchase as base64.
+const BODY_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// What the interface needs.
+pub struct HttpOptions {
+    pub listener: TcpListener,
+    pub services: Services,
+    /// Ready once this is true: views and engine have caught up.
+    pub ready: latest::Receiver<bool>,
+    /// How people reach it; requests for other hosts are refused.
+    pub public_url: String,
+    pub connections_max: usize,
+    /// Of one address, on average.
+    pub requests_per_s: u32,
+}
+
+/// What the routes share; clones are cheap.
+#[derive(Clone)]
+struct Http {
+    services: Services,
+    ready: latest::Receiver<bool>,
+    pages: Arc<done::Pages>,
+    document: Arc<serde_json::Value>,
+}
+
+impl Http {
+    fn world(&self) -> &World {
+        &self.services.registrations.world
+    }
+
+    fn views(&self) -> &Views {
+        &self.services.registrations.views
+    }
+}
+
+/// Serves until `shutdown`, then lets requests in progress end.
+///
+/// # Errors
+/// When the pages inside the binary are broken.
+pub async fn serve(options: HttpOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let (routes, document) = routes::all().finish();
+    let http = Http {
+        services: options.services,
+        ready: options.ready,
+        pages: Arc::new(done::Pages::new()?),
+        document: Arc::new(document),
+    };
+    let guard = Guard::new(&options.public_url, options.requests_per_s);
+    let router = guard::around(routes.fallback(routes::nowhere).with_state(http), guard);
+    listen::serve(options.listener, router, options.connections_max, shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! Every route, with what it takes and answers.
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json as Answer, http::StatusCode};
+use serde_json::{Value, json};
+
+use super::openapi::{Api, Operation};
+use super::problem::Problem;
+use super::{Http, done, events, files, makers, operations, pages, registrations, schema, status};
+
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// All of them.
+pub fn all() -> Api {
+    let api = for_watchers(for_operators(of_one(of_registrations(Api::new()))));
+    for_people(api).page("/openapi.json", get(document))
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn number(minimum: i64, maximum: i64) -> Value {
+    json!({ "type": "integer", "minimum": minimum, "maximum": maximum })
+}
+
+fn words(words: &[&str]) -> Value {
+    json!({ "type": "string", "enum": words })
+}
+
+/// The words of a filter by state.
+const STATES: [&str; 10] = [
+    "PENDING",
+    "PROCESSING",
+    "WAITING",
+    "OUTCOME_UNKNOWN",
+    "SUCCESS",
+    "MANUAL_REQUIRED",
+    "USER_COMPLETED",
+    "NEEDS_CORRECTION",
+    "CANCELLED",
+    "EXPIRED",
+];
+
+fn of_registrations(api: Api) -> Api {
+    let submitted = json!({
+        "type": "object",
+        "required": ["registration", "repeatedRequest", "links"],
+        "properties": {
+            "registration": schema::reference("Registration"),
+            "repeatedRequest": { "type": "boolean" },
+            "links": { "type": "object", "additionalProperties": { "type": "string" } },
+        },
+    });
+    let checked = json!({ "type": "object", "properties": { "registration": schema::reference("Registration") } });
+    let submit = Operation::post("/api/registration", "submit", "Takes a product over.")
+        .header("Idempotency-Key", text(), "The client's own id of this request; makes a repeat harmless.")
+        .takes("SubmitRequest")
+        .answers_with(202, "application/json", submitted)
+        .answers_with(200, "application/json", checked);
+    let list = Operation::get("/api/registration", "list", "Shows registrations, newest first, page by page.")
+        .query("state", json!({ "type": "array", "items": words(&STATES) }), "Any of these states.")
+        .query("maker", text(), "The id of a connector.")
+        .query("owner_ref", text(), "The pseudonym of an owner, 32 hex digits.")
+        .query("page_size", number(0, 1_000), "How many at most; 0 for 50.")
+        .query("page_token", text(), "From the page before.")
+        .answers(200, "ListResponse");
+    api.add(submit, post(registrations::submit)).add(list, get(registrations::list)).add(
+        Operation::get("/api/makers", "listMakers", "Shows each maker with the fields that it takes.")
+            .answers(200, "ListConnectorsResponse"),
+        get(makers::list),
+    )
+}
+
+fn of_one(api: Api) -> Api {
+    let one = |what: &'static str, id, summary| Operation::get(what, id, summary);
+    let file = |path, id, summary, media_type: &'static str| {
+        let bytes = json!({ "type": "string", "contentMediaType": media_type });
+        Operation::get(path, id, summary).answers_with(200, media_type, bytes)
+    };
+    let history = json!({
+        "type": "object", "properties": { "records": { "type": "array", "items": schema::reference("RecordView") } },
+    });
+    api.add(
+        one("/api/registration/{id}", "get", "Shows one registration.")
+            .query("min_sequence", number(0, i64::MAX), "Waits until the view has taken in this place of the log.")
+            .answers(200, "Registration"),
+        get(registrations::get),
+    )
+    .add(
+        change("/api/registration/{id}/complete", "complete", "Says that the owner has finished by hand.")
+            .may_take("CompleteRequest"),
+        post(registrations::complete),
+    )
+    .add(
+        change("/api/registration/{id}/cancel", "cancel", "Withdraws a registration that has not ended.")
+            .may_take("CancelRequest"),
+        post(registrations::cancel),
+    )
+    .add(
+        change("/api/registration/{id}/retry", "retry", "Asks for another try, perhaps with mended data.")
+            .may_take("RetryRequest"),
+        post(registrations::retry),
+    )
+    .add(
+        one("/api/registration/{id}/explain", "explain", "Tells what a registration waits for, and what was tried.")
+            .answers(200, "Explanation"),
+        get(registrations::explain),
+    )
+    .add(
+        Operation::get("/api/registration/{id}/history", "history", "Shows its records, oldest first.")
+            .mentions("RecordView")
+            .answers_with(200, "application/json", history),
+        get(registrations::history),
+    )
+    .add(
+        file("/api/registration/{id}/packet", "packet", "The packet for its owner.", "application/pdf"),
+        get(files::packet),
+    )
+    .add(
+        file("/api/registration/{id}/evidence/{attempt}", "evidence", "An attempt's screenshot.", "image/png"),
+        get(files::evidence),
+    )
+    .add(
+        file("/api/registration/{id}/photo", "photo", "What its owner added when it was done.", "image/*"),
+        get(files::photo),
+    )
+    .add(file("/api/registration/{id}/proof", "proof", "The proof of purchase.", "image/*"), get(files::proof))
+}
+
+fn change(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+    Operation::post(path, id, summary)
+        .header("If-Match", text(), "The etag that the caller saw; 409 when the registration has moved on.")
+        .answers(200, "Registration")
+}
+
+fn for_operators(api: Api) -> Api {
+    let wish = |path, id, summary| Operation::post(path, id, summary).answers(200, "OperationResponse");
+    api.add(
+        Operation::get("/api/operations/makers", "makers", "Shows how the makers are doing at this moment.")
+            .query("maker", text(), "The id of a connector; all without it.")
+            .answers(200, "ListMakersResponse"),
+        get(operations::makers),
+    )
+    .add(
+        wish("/api/operations/pause", "pause", "Begins no attempt with a maker until it is resumed.")
+            .takes("PauseRequest"),
+        post(operations::pause),
+    )
+    .add(
+        wish("/api/operations/resume", "resume", "Takes a pause back.").takes("ResumeRequest"),
+        post(operations::resume),
+    )
+    .add(
+        wish("/api/operations/force-circuit", "forceCircuit", "Holds a circuit open or closed until it is released.")
+            .takes("ForceCircuitRequest"),
+        post(operations::force_circuit),
+    )
+    .add(
+        wish("/api/operations/release-circuit", "releaseCircuit", "Leaves a circuit to itself again.")
+            .takes("ReleaseCircuitRequest"),
+        post(operations::release_circuit),
+    )
+    .add(
+        Operation::post("/api/operations/redrive", "redrive", "Tries all registrations that match once more.")
+            .takes("RedriveRequest")
+            .answers(200, "RedriveResponse"),
+        post(operations::redrive),
+    )
+}
+
+fn for_watchers(api: Api) -> Api {
+    let events =
+        Operation::get("/events", "events", "Sends an update for each record, and stays (server-sent events).")
+            .query("registration", text(), "Only this one.")
+            .query("owner_ref", text(), "Only those of this owner, 32 hex digits.")
+            .query("after", number(0, i64::MAX), "The last sequence that was seen; what came after it is sent first.")
+            .header("Last-Event-ID", text(), "The same, as browsers send it when they come back.")
+            .mentions("Update")
+            .answers_with(200, EVENT_STREAM, schema::reference("Update"));
+    let told = |word: &str| json!({ "type": "object", "properties": { "status": { "const": word } } });
+    api.add(events, get(events::watch))
+        .add(
+            Operation::get("/healthz", "healthz", "Whether the process lives.").answers_with(
+                200,
+                "application/json",
+                told("alive"),
+            ),
+            get(status::healthz),
+        )
+        .add(
+            Operation::get("/readyz", "readyz", "Whether the service can work; 503 while it reads its log.")
+                .answers_with(200, "application/json", told("ready")),
+            get(status::readyz),
+        )
+}
+
+fn for_people(api: Api) -> Api {
+    api.page("/", get(pages::register))
+        .page("/track/{id}", get(pages::track))
+        .page("/registrations", get(pages::registrations))
+        .page("/operate", get(pages::operate))
+        .page("/assets/{*path}", get(pages::asset))
+        .page("/done", get(done::code).post(done::by_code))
+        .page("/done/{token}", get(done::show).post(done::finish))
+        .page("/done/{token}/opened", post(done::opened))
+        .page("/done/{token}/packet", get(done::packet))
+}
+
+/// GET /openapi.json
+async fn document(State(http): State<Http>) -> Answer<Value> {
+    Answer(http.document.as_ref().clone())
+}
+
+/// Everything else.
+pub async fn nowhere() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "PATH_NOT_FOUND",
+        "there is nothing at this path; /openapi.json names those there are",
+    )
+}
