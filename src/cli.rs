@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use operate::{
-    CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, PauseArgs, RedeliverArgs, RedriveArgs,
-    WebhooksCommand, Why,
+    CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, MetricsArgs, PauseArgs, RedeliverArgs,
+    RedriveArgs, WebhooksCommand, Why,
 };
 
 /// Where clients look for the service.
@@ -50,6 +50,8 @@ pub enum Command {
     Audit(OneArgs),
     /// Show how the makers are doing: health, circuits, rate limits, alerts
     Makers(MakersArgs),
+    /// Show how attempts ended over a window: how many went well, how long they took, what failed
+    Metrics(MetricsArgs),
     /// Begin no attempt with a maker until it is resumed; nothing that waits is lost
     Pause(PauseArgs),
     /// Take a pause back

@@ -1,5 +1,6 @@
 //! The commands that speak to a running service over gRPC. Data goes to standard output, the rest to standard error.
 
+mod analytics;
 mod error;
 mod operations;
 mod webhooks;
@@ -18,6 +19,7 @@ use crate::cli::{
 };
 use crate::show::{self, Paint};
 
+pub use analytics::metrics;
 pub use error::ClientError;
 pub use operations::{circuit, makers, pause, redrive, resume};
 pub use webhooks::webhooks;

@@ -58,6 +58,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Explain(args) => answered(client::explain(args).await),
         Command::Audit(args) => answered(client::audit(args).await),
         Command::Makers(args) => answered(client::makers(args).await),
+        Command::Metrics(args) => answered(client::metrics(args).await),
         Command::Pause(args) => answered(client::pause(args).await),
         Command::Resume(args) => answered(client::resume(args).await),
         Command::Circuit(args) => answered(client::circuit(args).await),

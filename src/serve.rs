@@ -31,7 +31,7 @@ use crate::http::{self, HttpOptions};
 
 /// The embedded server's folder below the data folder.
 pub const NATS_FOLDER: &str = "nats";
-/// The status view's folder below the data folder.
+/// The views' folder below the data folder.
 const VIEWS_FOLDER: &str = "views";
 /// The master key's file below the data folder, when it comes from nowhere else.
 const MASTER_KEY_FILE: &str = "master.key";
@@ -163,10 +163,9 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
 
     let log = world.log.clone();
     let views_folder = settings.server.data.join(VIEWS_FOLDER);
-    let (views, views_ready, feeder) =
-        Views::start(&views_folder, log.clone(), system_clock, readers_end.clone()).await?;
+    let (views, feeders) = Views::start(&views_folder, log.clone(), system_clock, readers_end.clone()).await?;
     let engine = Engine::new(world.clone(), engine_options(&settings));
-    let (ready, handle) = (both(views_ready, engine.ready()), engine.handle());
+    let (ready, handle) = (both(views.ready(), engine.ready()), engine.handle());
     let follow = log.follow(0).await.context("failed to follow the log")?;
     let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
     let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
@@ -186,7 +185,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         grpc: tokio::spawn(grpc::serve(over_grpc, shutdown.clone())),
         http: tokio::spawn(http::serve(over_http, shutdown)),
         engine,
-        readers: vec![feeder, notifier, delivering],
+        readers: feeders.into_iter().chain([notifier, delivering]).collect(),
         readers_end,
     };
     running.wait_until_ready(ready).await?;

@@ -2,6 +2,7 @@
 
 mod explanation;
 mod makers;
+mod metrics;
 mod redrive;
 mod webhooks;
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 pub use explanation::explanation;
 pub use makers::{maker, makers};
+pub use metrics::metrics;
 pub use redrive::redrive;
 pub use webhooks::webhooks;
 
@@ -308,6 +310,12 @@ pub fn due(at: proto::Timestamp, now: Timestamp) -> String {
 /// A time of the wire as ours.
 pub fn timestamp(at: proto::Timestamp) -> Timestamp {
     Timestamp(at.seconds.saturating_mul(1_000_000).saturating_add(i64::from(at.nanos) / 1_000))
+}
+
+/// Our time as the wire's.
+pub fn wire_time(at: Timestamp) -> proto::Timestamp {
+    let nanos = at.0.rem_euclid(1_000_000) * 1_000;
+    proto::Timestamp { seconds: at.0.div_euclid(1_000_000), nanos: i32::try_from(nanos).unwrap_or_default() }
 }
 
 /// Microseconds from one time to another; negative when the other comes before.

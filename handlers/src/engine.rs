@@ -10,6 +10,7 @@ mod work;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bus::{Follow, FollowError, FollowItem, Page};
@@ -113,7 +114,7 @@ impl Engine {
             live_since: Timestamp::default(),
             makers: makers::Desk::default(),
             questions,
-            handle: EngineHandle(sender),
+            handle: EngineHandle { questions: sender, position: Arc::default() },
             ready: watch::Sender::new(false),
         }
     }
@@ -208,6 +209,7 @@ impl Engine {
                 }
             }
         }
+        self.handle.position.store(self.position, Ordering::Relaxed);
         self.slots.forget_resting(self.position);
         if page.caught_up {
             self.caught_up();

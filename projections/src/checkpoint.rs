@@ -1,6 +1,7 @@
 //! How far a view has come, in which stream, and how many rows it then had of each status.
 
 use events::{RecordHash, Sequence, Status};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// What the bytes of rows, keys and checkpoint mean. Any change of them is a new number; the view is then rebuilt.
@@ -19,6 +20,42 @@ pub struct Checkpoint {
     pub sequence: Sequence,
     /// What its bytes hash to: the log must still hold the same record there.
     pub hash: RecordHash,
+}
+
+impl Checkpoint {
+    /// Where a view begins.
+    pub(crate) const fn nothing_seen(incarnation: i64) -> Self {
+        Self { incarnation, sequence: 0, hash: RecordHash([0; 32]) }
+    }
+}
+
+/// The row that says how far a view has come, each view's own.
+pub(crate) trait Persisted: Sized + Send + 'static {
+    /// Memory for cached pages of the view; sled's own default is 1 GB.
+    const CACHE_BYTES: u64;
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, BadCheckpoint>;
+
+    fn checkpoint(&self) -> Checkpoint;
+}
+
+/// The bytes of `row` behind the number of its schema. Nothing when it cannot be written, which postcard never says of
+/// plain numbers.
+pub(crate) fn with_schema(schema: u32, row: &impl Serialize) -> Option<Vec<u8>> {
+    postcard::to_extend(row, schema.to_le_bytes().to_vec()).ok()
+}
+
+/// The row in such bytes, if they are of this schema.
+pub(crate) fn split_schema<T: DeserializeOwned>(schema: u32, bytes: &[u8]) -> Result<T, BadCheckpoint> {
+    let (found, rest) = bytes.split_first_chunk::<SCHEMA_BYTES>().ok_or(BadCheckpoint::Undecodable)?;
+    let found = u32::from_le_bytes(*found);
+    if found != schema {
+        return Err(BadCheckpoint::OtherSchema(found));
+    }
+    match postcard::take_from_bytes(rest) {
+        Ok((row, [])) => Ok(row),
+        Ok(_) | Err(_) => Err(BadCheckpoint::Undecodable),
+    }
 }
 
 /// How many registrations have which status.
@@ -74,26 +111,23 @@ fn place(status: Status) -> usize {
 }
 
 impl Saved {
-    /// Nothing when it cannot be written, which postcard never says of plain numbers.
     pub(crate) fn to_bytes(self) -> Option<Vec<u8>> {
         let Checkpoint { incarnation, sequence, hash } = self.checkpoint;
-        let saved = SavedV1 { incarnation, sequence, hash: hash.0, counts: self.counts.0 };
-        postcard::to_extend(&saved, SCHEMA.to_le_bytes().to_vec()).ok()
+        with_schema(SCHEMA, &SavedV1 { incarnation, sequence, hash: hash.0, counts: self.counts.0 })
+    }
+}
+
+impl Persisted for Saved {
+    const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, BadCheckpoint> {
+        let SavedV1 { incarnation, sequence, hash, counts } = split_schema(SCHEMA, bytes)?;
+        let checkpoint = Checkpoint { incarnation, sequence, hash: RecordHash(hash) };
+        Ok(Self { checkpoint, counts: Counts(counts) })
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, BadCheckpoint> {
-        let (schema, rest) = bytes.split_first_chunk::<SCHEMA_BYTES>().ok_or(BadCheckpoint::Undecodable)?;
-        match u32::from_le_bytes(*schema) {
-            SCHEMA => {}
-            other => return Err(BadCheckpoint::OtherSchema(other)),
-        }
-        match postcard::take_from_bytes::<SavedV1>(rest) {
-            Ok((SavedV1 { incarnation, sequence, hash, counts }, [])) => Ok(Self {
-                checkpoint: Checkpoint { incarnation, sequence, hash: RecordHash(hash) },
-                counts: Counts(counts),
-            }),
-            Ok(_) | Err(_) => Err(BadCheckpoint::Undecodable),
-        }
+    fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint
     }
 }
 

@@ -8,11 +8,11 @@ use events::state::HistoryError;
 
 use crate::fold::PAGE_RECORDS_MAX;
 
-/// Why the view could not do something.
+/// Why a view could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     /// The store says no: a full disk, a damaged file.
-    #[error("cannot {doing} the status view")]
+    #[error("cannot {doing} the view")]
     Store {
         /// What was wanted.
         doing: &'static str,
@@ -20,22 +20,22 @@ pub enum ViewError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// The store panicked, as it does on some damaged files.
-    #[error("cannot {doing} the status view: its store panicked")]
+    #[error("cannot {doing} the view: its store panicked")]
     Panicked {
         /// What was wanted.
         doing: &'static str,
     },
     /// The store did not answer in time.
-    #[error("cannot {doing} the status view: its store hangs")]
+    #[error("cannot {doing} the view: its store hangs")]
     TimedOut {
         /// What was wanted.
         doing: &'static str,
     },
     /// A row or key is not what this program writes.
-    #[error("an entry of the status view cannot be decoded")]
+    #[error("an entry of the view cannot be decoded")]
     Undecodable,
     /// A record does not follow what the view holds.
-    #[error("the record at sequence {sequence} does not follow what the status view holds")]
+    #[error("the record at sequence {sequence} does not follow what the view holds")]
     OutOfOrder {
         /// Where it stands in the log.
         sequence: Sequence,
@@ -43,7 +43,7 @@ pub enum ViewError {
         source: Option<HistoryError>,
     },
     /// An earlier error left the view in doubt.
-    #[error("the status view is in doubt since an earlier error and must be begun anew")]
+    #[error("the view is in doubt since an earlier error and must be begun anew")]
     InDoubt,
     /// A caller's mistake.
     #[error("a page of {records} records is too long; at most {PAGE_RECORDS_MAX} are taken")]
@@ -52,13 +52,13 @@ pub enum ViewError {
         records: usize,
     },
     /// It is being begun anew, or that failed.
-    #[error("the status view is not open")]
+    #[error("the view is not open")]
     Closed,
     /// Another process has it open.
-    #[error("the folder of the status view is in use by another process")]
+    #[error("the folder of the view is in use by another process")]
     InUse,
     /// The folder cannot be moved or removed.
-    #[error("cannot {doing} the folder of the status view")]
+    #[error("cannot {doing} the folder of the view")]
     Folder {
         /// What was wanted.
         doing: &'static str,

@@ -1,8 +1,10 @@
 //! Views in sled, built from the log and disposable: deleting their folder loses nothing.
 //!
 //! [`StatusView`] holds one [`Row`] for each registration. It takes in pages of the log by `apply`, writes the rows and
-//! the checkpoint in one atomic batch, and shows them by id and in lists. On any doubt it is set aside and begun anew.
+//! the checkpoint in one atomic batch, and shows them by id and in lists. [`AnalyticsView`] counts what became of attempts
+//! over time. On any doubt a view is set aside and begun anew.
 
+mod analytics;
 mod checkpoint;
 mod codec;
 mod error;
@@ -14,6 +16,10 @@ mod row;
 mod store;
 mod view;
 
+pub use analytics::{
+    AnalyticsOpened, AnalyticsView, CircuitChange, DeadlineCounts, Funnel, HealthRound, LIST_MAX, Metrics,
+    MetricsError, MetricsFilter, POINTS_MAX, PastIncident, Resolution, Series, Tally, WRITE_EVERY, Window,
+};
 pub use checkpoint::{Checkpoint, Counts};
 pub use error::{Doubt, ListError, NotYet, ViewError};
 pub use fold::{Applied, Change, PAGE_RECORDS_MAX, Update};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use events::Timestamp;
 
-use crate::checkpoint::{BadCheckpoint, Saved};
+use crate::checkpoint::{BadCheckpoint, Persisted};
 use crate::error::{Doubt, ViewError};
 use crate::keys;
 use crate::store::Store;
@@ -41,15 +41,15 @@ pub struct SetAside {
 }
 
 /// A store ready for use.
-pub(crate) struct OpenedStore {
+pub(crate) struct OpenedStore<S> {
     pub store: Store,
     /// What it knows; nothing when it is empty.
-    pub saved: Option<Saved>,
+    pub saved: Option<S>,
     pub set_aside: Option<SetAside>,
 }
 
 /// Opens the view in `dir` if it was built from stream `incarnation`, else an empty one in its place.
-pub(crate) fn open(dir: &Path, incarnation: i64, now: Timestamp) -> Result<OpenedStore, ViewError> {
+pub(crate) fn open<S: Persisted>(dir: &Path, incarnation: i64, now: Timestamp) -> Result<OpenedStore<S>, ViewError> {
     let folder = dir.to_owned();
     let opened = within(OPEN_WITHIN, "open", move || open_and_check(&folder, incarnation));
     match opened.and_then(|result| result) {
@@ -61,10 +61,11 @@ pub(crate) fn open(dir: &Path, incarnation: i64, now: Timestamp) -> Result<Opene
 }
 
 /// Moves what is in `dir` aside and opens an empty store in its place.
-pub(crate) fn open_anew(dir: &Path, why: Doubt, now: Timestamp) -> Result<OpenedStore, ViewError> {
+pub(crate) fn open_anew<S: Persisted>(dir: &Path, why: Doubt, now: Timestamp) -> Result<OpenedStore<S>, ViewError> {
     let path = move_aside(dir, now).map_err(|source| ViewError::Folder { doing: "move aside", source })?;
     let folder = dir.to_owned();
-    let store = within(OPEN_WITHIN, "open", move || open_when_free(&folder)).and_then(|result| result)?;
+    let store =
+        within(OPEN_WITHIN, "open", move || open_when_free(&folder, S::CACHE_BYTES)).and_then(|result| result)?;
     Ok(OpenedStore { store, saved: None, set_aside: Some(SetAside { path, why }) })
 }
 
@@ -73,26 +74,26 @@ pub(crate) fn close(store: Store) -> Result<(), ViewError> {
     within(CLOSE_WITHIN, "close", move || drop(store))
 }
 
-fn open_and_check(dir: &Path, incarnation: i64) -> Result<Result<(Store, Option<Saved>), Doubt>, ViewError> {
+fn open_and_check<S: Persisted>(dir: &Path, incarnation: i64) -> Result<Result<(Store, Option<S>), Doubt>, ViewError> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent).map_err(|source| ViewError::Folder { doing: "create", source })?;
     }
-    let store = open_when_free(dir)?;
+    let store = open_when_free(dir, S::CACHE_BYTES)?;
     let Some(bytes) = store.get(keys::CHECKPOINT)? else {
         return Ok(if store.is_empty()? { Ok((store, None)) } else { Err(Doubt::NoCheckpoint) });
     };
-    Ok(match Saved::from_bytes(&bytes) {
-        Ok(saved) if saved.checkpoint.incarnation == incarnation => Ok((store, Some(saved))),
-        Ok(saved) => Err(Doubt::OtherStream { found: saved.checkpoint.incarnation }),
+    Ok(match S::from_bytes(&bytes) {
+        Ok(saved) if saved.checkpoint().incarnation == incarnation => Ok((store, Some(saved))),
+        Ok(saved) => Err(Doubt::OtherStream { found: saved.checkpoint().incarnation }),
         Err(BadCheckpoint::OtherSchema(found)) => Err(Doubt::OtherSchema { found }),
         Err(BadCheckpoint::Undecodable) => Err(Doubt::Unreadable(ViewError::Undecodable)),
     })
 }
 
-fn open_when_free(dir: &Path) -> Result<Store, ViewError> {
+fn open_when_free(dir: &Path, cache_bytes: u64) -> Result<Store, ViewError> {
     let deadline = Instant::now() + FREE_WITHIN;
     loop {
-        match Store::open(dir) {
+        match Store::open(dir, cache_bytes) {
             Err(ViewError::InUse) if Instant::now() < deadline => thread::sleep(FREE_PAUSE),
             opened => return opened,
         }

@@ -1,5 +1,6 @@
 //! The only file that names sled: opening, reads, atomic batches; a panic of it comes out as an error.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -10,8 +11,6 @@ use crate::error::ViewError;
 use crate::keys;
 use crate::row::Row;
 
-/// Memory for cached pages; sled's own default is 1 GB.
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// How sled's error begins when another handle has the folder open; it has no variant of its own.
 const LOCKED: &str = "could not acquire lock";
 
@@ -32,6 +31,8 @@ pub(crate) struct Writes {
 
 /// An entry found by a scan: its sequence, and its value, empty in an index.
 pub(crate) type Entry = (Sequence, sled::IVec);
+/// A key and its value.
+pub(crate) type Pair = (sled::IVec, sled::IVec);
 
 impl Writes {
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
@@ -47,8 +48,8 @@ impl Writes {
 
 impl Store {
     /// Opens what is in `dir`, or an empty store. May panic or hang on a damaged file: see `opening`.
-    pub(crate) fn open(dir: &Path) -> Result<Self, ViewError> {
-        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, ViewError> {
+        let config = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None);
         match config.open() {
             Ok(tree) => Ok(Self { tree }),
             Err(sled::Error::Io(error)) if error.to_string().starts_with(LOCKED) => Err(ViewError::InUse),
@@ -82,6 +83,29 @@ impl Store {
         let entries: Vec<_> = guarded("read", || self.tree.range(range).rev().take(limit).collect::<Result<_, _>>())?;
         let entry = |(key, value): (sled::IVec, sled::IVec)| Some((keys::sequence_of(&key)?, value));
         entries.into_iter().map(|found| entry(found).ok_or(ViewError::Undecodable)).collect()
+    }
+
+    /// At most `limit` entries of a range, lowest key first.
+    pub(crate) fn oldest(&self, range: Range<Vec<u8>>, limit: usize) -> Result<Vec<Pair>, ViewError> {
+        guarded("read", || self.tree.range(range).take(limit).collect())
+    }
+
+    /// At most `limit` entries of a range, highest key first.
+    pub(crate) fn newest_in(&self, range: Range<Vec<u8>>, limit: usize) -> Result<Vec<Pair>, ViewError> {
+        guarded("read", || self.tree.range(range).rev().take(limit).collect())
+    }
+
+    /// Shows each entry of a range, lowest key first.
+    pub(crate) fn each(
+        &self,
+        range: Range<Vec<u8>>,
+        mut show: impl FnMut(&[u8], &[u8]) -> Result<(), ViewError>,
+    ) -> Result<(), ViewError> {
+        let mut entries = self.tree.range(range);
+        while let Some((key, value)) = guarded("read", || entries.next().transpose())? {
+            show(&key, &value)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn write(&self, writes: Writes) -> Result<(), ViewError> {

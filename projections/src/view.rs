@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use events::{RecordHash, RegistrationId, Sequence, Stored, Timestamp};
+use events::{RegistrationId, Sequence, Stored, Timestamp};
 use tokio::sync::{broadcast, watch};
 
-use crate::checkpoint::{Checkpoint, Counts};
+use crate::checkpoint::{Checkpoint, Counts, Saved};
 use crate::error::{Doubt, ListError, NotYet, ViewError};
 use crate::fold::{Applied, Fold, Folded, Hot, PAGE_RECORDS_MAX, Update};
 use crate::keys;
@@ -69,9 +69,9 @@ impl StatusView {
     /// # Errors
     /// [`ViewError::InUse`] when another process has it; [`ViewError`] when not even an empty one can be opened.
     pub fn open(dir: &Path, incarnation: i64, now: Timestamp) -> Result<Opened, ViewError> {
-        let OpenedStore { store, saved, set_aside } = opening::open(dir, incarnation, now)?;
+        let OpenedStore { store, saved, set_aside } = opening::open::<Saved>(dir, incarnation, now)?;
         let checkpoint = saved.map(|saved| saved.checkpoint);
-        let at = checkpoint.unwrap_or_else(|| nothing_seen(incarnation));
+        let at = checkpoint.unwrap_or_else(|| Checkpoint::nothing_seen(incarnation));
         let shared = Shared {
             dir: dir.to_owned(),
             incarnation,
@@ -252,9 +252,9 @@ impl StatusView {
         why: Doubt,
         now: Timestamp,
     ) -> Result<SetAside, ViewError> {
-        let OpenedStore { store, set_aside, .. } = opening::open_anew(&self.0.dir, why, now)?;
+        let OpenedStore { store, set_aside, .. } = opening::open_anew::<Saved>(&self.0.dir, why, now)?;
         *slot = Some(store);
-        *writer = Writer::new(nothing_seen(self.0.incarnation));
+        *writer = Writer::new(Checkpoint::nothing_seen(self.0.incarnation));
         *lock(&self.0.counts) = Counts::default();
         self.0.position.send_replace(0);
         set_aside.ok_or(ViewError::Closed)
@@ -270,11 +270,6 @@ impl Writer {
     fn new(at: Checkpoint) -> Self {
         Self { at, hot: Hot::default(), unflushed_batches: 0, in_doubt: false }
     }
-}
-
-/// Where a view begins.
-const fn nothing_seen(incarnation: i64) -> Checkpoint {
-    Checkpoint { incarnation, sequence: 0, hash: RecordHash([0; 32]) }
 }
 
 /// A panic elsewhere leaves nothing half done here: each value under a lock is replaced whole.

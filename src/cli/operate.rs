@@ -1,10 +1,14 @@
 //! The commands of those who run the service: makers, pauses, circuits, redrives, and the files that describe makers.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Client, MethodArg, StateArg};
+
+/// As long as anything is kept: three years, in seconds.
+const SPAN_S_MAX: u64 = 3 * 365 * 86_400;
 
 #[derive(Debug, Args)]
 pub struct MakersArgs {
@@ -12,6 +16,37 @@ pub struct MakersArgs {
     pub client: Client,
     /// Everything about this one; an overview of all when absent
     pub maker: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct MetricsArgs {
+    #[command(flatten)]
+    pub client: Client,
+    /// Only this maker's
+    #[arg(long, default_value = "")]
+    pub maker: String,
+    /// Only this method's
+    #[arg(long, value_enum)]
+    pub method: Option<MethodArg>,
+    /// How far back: a number and s, m, h or d
+    #[arg(long, default_value = "1h", value_parser = span)]
+    pub window: Duration,
+}
+
+/// A span such as `90s`, `15m`, `1h` or `7d`.
+fn span(text: &str) -> Result<Duration, String> {
+    let remedy = || format!("`{text}` is no span; write it like 90s, 15m, 1h or 7d");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(remedy)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(remedy()),
+    };
+    let number: u64 = number.parse().map_err(|_| remedy())?;
+    let seconds = number.checked_mul(unit).filter(|seconds| (1..=SPAN_S_MAX).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("`{text}` is too short or too long; use 1s to 1095d"))
 }
 
 /// Who does it and why; others will ask.
@@ -141,4 +176,18 @@ pub struct CatalogArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_a_number_and_a_unit() {
+        let seconds = |text| span(text).map(|span| span.as_secs()).ok();
+        assert_eq!(["90s", "15m", "1h", "7d"].map(seconds), [90, 900, 3_600, 604_800].map(Some));
+        for bad in ["", "h", "1", "0h", "-1h", "1.5h", "1w", "2000d", "7\u{e4}"] {
+            assert!(span(bad).is_err(), "{bad}");
+        }
+    }
 }

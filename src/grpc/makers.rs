@@ -29,7 +29,8 @@ pub fn maker(status: MakerStatus, catalog: &Catalog) -> v1::MakerStatus {
     }
 }
 
-const fn health(state: HealthState) -> v1::Health {
+/// A state of health.
+pub const fn health(state: HealthState) -> v1::Health {
     match state {
         HealthState::Healthy => v1::Health::Healthy,
         HealthState::Degraded => v1::Health::Degraded,

@@ -1,12 +1,15 @@
 //! The services of regflow.v1, and the gRPC interface that offers them with health and reflection.
 
+mod analytics;
 mod audit;
 mod catalog;
 pub mod convert;
 pub mod errors;
 mod explain;
+mod feeder;
 mod makers;
 mod operations;
+mod overview;
 mod redrive;
 mod registrations;
 mod views;
@@ -20,6 +23,7 @@ use std::time::Duration;
 
 use handlers::webhooks::Webhooks;
 use handlers::{EngineHandle, World};
+use proto::v1::analytics_server::AnalyticsServer;
 use proto::v1::audit_server::AuditServer;
 use proto::v1::catalog_server::CatalogServer;
 use proto::v1::operations_server::OperationsServer;
@@ -30,9 +34,11 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
+use self::analytics::AnalyticsService;
 use self::audit::AuditService;
 use self::catalog::CatalogService;
 use self::operations::OperationsService;
+use self::overview::Overviews;
 pub use self::registrations::Caller;
 use self::registrations::RegistrationsService;
 pub use self::views::Views;
@@ -51,6 +57,7 @@ pub struct Services {
     pub operations: OperationsService,
     pub audit: AuditService,
     pub catalog: CatalogService,
+    pub analytics: AnalyticsService,
 }
 
 impl Services {
@@ -64,7 +71,14 @@ impl Services {
         shutdown: CancellationToken,
     ) -> Self {
         let (world, views, engine) = (world.clone(), views.clone(), engine.clone());
+        let overviews = Overviews::start(world.clone(), views.clone(), engine.clone(), shutdown.clone());
         Self {
+            analytics: AnalyticsService {
+                world: world.clone(),
+                views: views.clone(),
+                overviews,
+                shutdown: shutdown.clone(),
+            },
             audit: AuditService { log: world.log.clone(), views: views.clone() },
             catalog: CatalogService { world: world.clone() },
             operations: OperationsService {
@@ -89,13 +103,15 @@ pub struct GrpcOptions {
 
 /// Serves until `shutdown`, then lets requests in progress end.
 pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Services { registrations, operations, audit, catalog } = options.services;
+    let Services { registrations, operations, audit, catalog, analytics } = options.services;
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_not_serving::<RegistrationsServer<RegistrationsService>>().await;
     reporter.set_not_serving::<OperationsServer<OperationsService>>().await;
     reporter.set_not_serving::<AuditServer<AuditService>>().await;
     reporter.set_not_serving::<CatalogServer<CatalogService>>().await;
-    let reporting = tokio::spawn(report_ready(reporter, options.ready));
+    reporter.set_not_serving::<AnalyticsServer<AnalyticsService>>().await;
+    let analytics_ready = analytics.views.analytics_ready();
+    let reporting = tokio::spawn(report_ready(reporter, options.ready, analytics_ready));
     let reflection = |builder: tonic_reflection::server::Builder<'static>| {
         builder.register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
     };
@@ -111,18 +127,26 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         .add_service(OperationsServer::new(operations))
         .add_service(AuditServer::new(audit))
         .add_service(CatalogServer::new(catalog))
+        .add_service(AnalyticsServer::new(analytics))
         .serve_with_incoming_shutdown(TcpListenerStream::new(options.listener), shutdown.cancelled())
         .await;
     reporting.abort();
     Ok(served?)
 }
 
-async fn report_ready(reporter: tonic_health::server::HealthReporter, mut ready: latest::Receiver<bool>) {
+async fn report_ready(
+    reporter: tonic_health::server::HealthReporter,
+    mut ready: latest::Receiver<bool>,
+    mut analytics_ready: latest::Receiver<bool>,
+) {
     // ends only with the server when the sender is gone
     if ready.wait_for(|ready| *ready).await.is_ok() {
         reporter.set_serving::<RegistrationsServer<RegistrationsService>>().await;
         reporter.set_serving::<OperationsServer<OperationsService>>().await;
         reporter.set_serving::<AuditServer<AuditService>>().await;
         reporter.set_serving::<CatalogServer<CatalogService>>().await;
+    }
+    if analytics_ready.wait_for(|ready| *ready).await.is_ok() {
+        reporter.set_serving::<AnalyticsServer<AnalyticsService>>().await;
     }
 }

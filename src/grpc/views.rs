@@ -1,33 +1,38 @@
-//! The status view at work: fed from the log, asked by the services, rebuilt when it disagrees with the log.
+//! The views at work, as the services ask them; and what was accepted but may not be in a view yet.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use bus::{EventLog, Follow, FollowItem};
-use events::{Registration, RegistrationId, Sequence, Shard, Stored, Timestamp};
-use projections::{Checkpoint, FLUSH_EVERY, Row, SetAside, StatusView, ViewError};
+use bus::EventLog;
+use events::{Registration, RegistrationId, Sequence, Shard, Timestamp};
+use projections::{AnalyticsView, Row, StatusView};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::errors;
+use super::feeder::{self, Fed, StatusFeed};
 
 /// How long a read waits for a sequence that the view has not taken in yet.
 pub const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
-/// Records taken in at once; measured: 256 to 1,024 is the fastest for sled, more holds readers up.
-const PAGE_RECORDS: usize = 1_024;
-/// Pause after the log could not be followed.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Registrations remembered from their acceptance until the view surely has them.
 const RECENT_MAX: usize = 65_536;
 
-/// The view, and what was accepted but may not be in it yet.
+/// The status view's folder below that of the views.
+const STATUS_FOLDER: &str = "status";
+/// The analytics view's folder below that of the views.
+const ANALYTICS_FOLDER: &str = "analytics";
+
+/// The views, and what was accepted but may not be in the status view yet.
 pub struct Views {
     pub status: StatusView,
+    pub analytics: AnalyticsView,
     ready: watch::Receiver<bool>,
+    analytics_ready: watch::Receiver<bool>,
     recent: Mutex<Recent>,
 }
 
@@ -55,33 +60,42 @@ impl Recent {
 }
 
 impl Views {
-    /// Opens the view and follows the log with it until `shutdown`; the receiver becomes true once it has caught up.
+    /// Opens the views in `folder` and follows the log with each until `shutdown`; gives the tasks that do so.
     ///
-    /// Ends with an error when the view cannot be opened, not even anew.
+    /// Ends with an error when a view cannot be opened, not even anew.
     pub async fn start(
         folder: &Path,
         log: Arc<dyn EventLog>,
         now: fn() -> Timestamp,
         shutdown: CancellationToken,
-    ) -> anyhow::Result<(Arc<Self>, watch::Receiver<bool>, tokio::task::JoinHandle<()>)> {
+    ) -> anyhow::Result<(Arc<Self>, [JoinHandle<()>; 2])> {
         let incarnation = log.head().await.context("failed to find the end of the log")?.incarnation.0;
-        let folder = folder.to_owned();
-        let opened = tokio::task::spawn_blocking(move || StatusView::open(&folder, incarnation, now())).await?;
-        let opened = opened.context("failed to open the status view")?;
-        if let Some(aside) = &opened.set_aside {
-            report(aside);
-        }
-        let (ready, caught_up) = watch::channel(false);
+        let (dir, at) = (folder.join(STATUS_FOLDER), now());
+        let status = tokio::task::spawn_blocking(move || StatusView::open(&dir, incarnation, at)).await?;
+        let status = status.context("failed to open the status view")?;
+        let dir = folder.join(ANALYTICS_FOLDER);
+        let analytics = tokio::task::spawn_blocking(move || AnalyticsView::open(&dir, incarnation, at)).await?;
+        let analytics = analytics.context("failed to open the analytics view")?;
+        status.set_aside.iter().for_each(|aside| feeder::report(StatusFeed::NAME, aside));
+        analytics.set_aside.iter().for_each(|aside| feeder::report(AnalyticsView::NAME, aside));
+
+        let feed = StatusFeed::new(status.view.clone());
+        let (ready, feeding) = feeder::start(feed, status.checkpoint, log.clone(), now, shutdown.clone());
+        let (analytics_ready, feeding_analytics) =
+            feeder::start(analytics.view.clone(), analytics.checkpoint, log, now, shutdown);
         let recent = Mutex::default();
-        let views = Arc::new(Self { status: opened.view.clone(), ready: caught_up.clone(), recent });
-        let feeder = Feeder { view: opened.view, log, now, ready, left_out: Mutex::default() };
-        let task = tokio::spawn(async move {
-            tokio::select! {
-                () = feeder.run(opened.checkpoint) => {}
-                () = shutdown.cancelled() => {}
-            }
-        });
-        Ok((views, caught_up, task))
+        let views = Self { status: status.view, analytics: analytics.view, ready, analytics_ready, recent };
+        Ok((Arc::new(views), [feeding, feeding_analytics]))
+    }
+
+    /// Becomes true once the status view has caught up with the log.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.clone()
+    }
+
+    /// Becomes true once the analytics view has caught up with the log.
+    pub fn analytics_ready(&self) -> watch::Receiver<bool> {
+        self.analytics_ready.clone()
     }
 
     /// Remembers what was just accepted.
@@ -98,6 +112,15 @@ impl Views {
             return Ok(());
         }
         Err(errors::passing(Code::Unavailable, "STARTING", "the service is still reading its log; try again soon"))
+    }
+
+    /// An error while the analytics view has not caught up with the log: its numbers would be too small then.
+    pub fn check_analytics_ready(&self) -> Result<(), Status> {
+        if *self.analytics_ready.borrow() {
+            return Ok(());
+        }
+        let text = "the analytics view is still reading the log; try again soon";
+        Err(errors::passing(Code::Unavailable, "STARTING", text))
     }
 
     /// Takes the id of a request for `shard`, unless it is taken: then gives the shard that has it. The first one wins,
@@ -146,118 +169,5 @@ impl Views {
 
     fn recent_place(&self, id: RegistrationId) -> Option<(Shard, Sequence)> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).places.get(&id).copied()
-    }
-}
-
-/// Carries pages from the log into the view.
-struct Feeder {
-    view: StatusView,
-    log: Arc<dyn EventLog>,
-    now: fn() -> Timestamp,
-    ready: watch::Sender<bool>,
-    /// Registrations whose records do not fit together; the view leaves them out rather than stand still for all.
-    left_out: Mutex<HashSet<RegistrationId>>,
-}
-
-impl Feeder {
-    async fn run(self, mut checkpoint: Option<Checkpoint>) {
-        loop {
-            if let Err(error) = self.feed(checkpoint.take()).await {
-                tracing::warn!(%error, "the status view pauses");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-
-    /// Feeds until something goes wrong; a view in doubt is begun anew.
-    async fn feed(&self, checkpoint: Option<Checkpoint>) -> anyhow::Result<()> {
-        // the checkpoint's own record is read once more, to see that the log still holds the same one
-        let from = self.view.position() + u64::from(checkpoint.is_none());
-        let mut follow = match self.log.follow(from).await {
-            Ok(follow) => follow,
-            Err(error @ bus::FollowError::Unavailable(_)) => return Err(error.into()),
-            Err(error) => {
-                self.start_over().await?;
-                return Err(error.into());
-            }
-        };
-        let mut unchecked = checkpoint;
-        loop {
-            let fed = self.page(follow.as_mut(), &mut unchecked).await;
-            if let Err(error) = fed {
-                let passing = error.downcast_ref().is_some_and(|e| matches!(e, bus::FollowError::Unavailable(_)));
-                if !passing {
-                    self.start_over().await?;
-                }
-                return Err(error);
-            }
-        }
-    }
-
-    async fn page(&self, follow: &mut dyn Follow, unchecked: &mut Option<Checkpoint>) -> anyhow::Result<()> {
-        let page = follow.next_page(PAGE_RECORDS, FLUSH_EVERY).await?;
-        let records: Vec<Stored> = page.items.into_iter().filter_map(readable).collect();
-        let records = self.without_left_out(records);
-        if let (Some(checkpoint), Some(first)) = (*unchecked, records.first()) {
-            anyhow::ensure!(
-                (first.sequence, first.hash) == (checkpoint.sequence, checkpoint.hash),
-                "the log does not hold the record that the view saw last"
-            );
-            *unchecked = None;
-        }
-        let (view, records) = (self.view.clone(), Arc::new(records));
-        let page_records = records.clone();
-        let applied = tokio::task::spawn_blocking(move || {
-            if !page_records.is_empty() {
-                view.apply(&page_records)?;
-            }
-            view.tick()
-        })
-        .await?;
-        if let Err(ViewError::OutOfOrder { sequence, .. }) = &applied {
-            self.leave_out(&records, *sequence);
-        }
-        applied?;
-        if page.caught_up {
-            self.ready.send_replace(true);
-        }
-        Ok(())
-    }
-
-    fn without_left_out(&self, mut records: Vec<Stored>) -> Vec<Stored> {
-        let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
-        if !left_out.is_empty() {
-            records.retain(|stored| !left_out.contains(&stored.registration));
-        }
-        records
-    }
-
-    fn leave_out(&self, records: &[Stored], sequence: Sequence) {
-        if let Some(stored) = records.iter().find(|stored| stored.sequence == sequence) {
-            let id = stored.registration;
-            tracing::error!(%id, sequence, "a record does not follow the one before it; the view leaves its registration out");
-            self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        }
-    }
-
-    async fn start_over(&self) -> anyhow::Result<()> {
-        self.ready.send_replace(false);
-        let (view, now) = (self.view.clone(), (self.now)());
-        let aside = tokio::task::spawn_blocking(move || view.start_over(now)).await??;
-        report(&aside);
-        Ok(())
-    }
-}
-
-fn report(aside: &SetAside) {
-    let path = aside.path.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-    tracing::warn!(path, why = %aside.why, "the status view was moved aside and is rebuilt");
-}
-
-/// The engine reports what cannot be read; the view only passes it over. What is stored of makers is no registration.
-fn readable(item: FollowItem) -> Option<Stored> {
-    match item {
-        FollowItem::Record(stored) => Some(stored),
-        FollowItem::Maker(_) | FollowItem::Unreadable { .. } => None,
     }
 }

@@ -147,7 +147,8 @@ const fn manual_reason(reason: ManualReason) -> v1::ManualReason {
     }
 }
 
-const fn error_kind(kind: ErrorKind) -> v1::ErrorKind {
+/// A kind of failure on the wire.
+pub const fn error_kind(kind: ErrorKind) -> v1::ErrorKind {
     match kind {
         ErrorKind::Network => v1::ErrorKind::Network,
         ErrorKind::Timeout => v1::ErrorKind::Timeout,

@@ -12,6 +12,7 @@ mod flow_3_manual;
 mod flow_4_priorities;
 mod flow_5_circuit;
 mod flow_6_rate_limit;
+mod flow_7_monitoring;
 mod flow_8_health;
 mod http;
 mod live;

@@ -1,5 +1,7 @@
 //! Answers: what one registration waits for, and how the makers are doing, as the engine knows it at this moment.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use events::bucket::Level;
@@ -7,7 +9,7 @@ use events::circuit::CircuitView;
 use events::maker::{GUARDED, Pause};
 use events::vitals::{Incident, LastHour, Raised};
 use events::{
-    Admission, AlertKind, HealthState, Link, Method, Priority, Registration, RegistrationId, Stage, Timestamp,
+    Admission, AlertKind, HealthState, Link, Method, Priority, Registration, RegistrationId, Sequence, Stage, Timestamp,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,7 +22,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where questions are asked; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct EngineHandle(pub(super) mpsc::Sender<Question>);
+pub struct EngineHandle {
+    pub(super) questions: mpsc::Sender<Question>,
+    pub(super) position: Arc<AtomicU64>,
+}
 
 /// A question and where its answer goes.
 #[derive(Debug)]
@@ -42,9 +47,15 @@ impl EngineHandle {
         self.ask(Question::Makers).await.unwrap_or_default()
     }
 
+    /// The last place of the log that the engine has folded.
+    #[must_use]
+    pub fn position(&self) -> Sequence {
+        self.position.load(Ordering::Relaxed)
+    }
+
     async fn ask<A>(&self, question: impl FnOnce(oneshot::Sender<A>) -> Question) -> Option<A> {
         let (sender, answer) = oneshot::channel();
-        self.0.send_timeout(question(sender), ANSWER_TIMEOUT).await.ok()?;
+        self.questions.send_timeout(question(sender), ANSWER_TIMEOUT).await.ok()?;
         tokio::time::timeout(ANSWER_TIMEOUT, answer).await.ok()?.ok()
     }
 }

@@ -8,8 +8,8 @@ use events::event::{
 };
 use events::record::hash_of;
 use events::{
-    Actor, ErrorKind, Event, FieldProblem, Link, MailPreference, ManualReason, Method, ObjectRef, PersonKeyId,
-    Priority, Record, RecordId, RegistrationId, Sequence, Shard, Stored, Timestamp,
+    Actor, ErrorKind, Event, FieldProblem, Link, MailPreference, MakerEvent, ManualReason, Method, ObjectRef,
+    PersonKeyId, Priority, Record, RecordId, RegistrationId, Sequence, Shard, Stored, StoredMaker, Timestamp,
 };
 use jiff::civil::date;
 use uuid::Uuid;
@@ -26,6 +26,10 @@ pub const SEALED: &[u8] = b"sealed-details-of-a-person";
 pub struct Log {
     /// Its records.
     pub records: Vec<Stored>,
+    /// Those of makers.
+    pub makers: Vec<StoredMaker>,
+    /// The time of the next records; without it each comes a microsecond after the one before.
+    pub now: Option<Timestamp>,
     last: HashMap<RegistrationId, Link>,
 }
 
@@ -40,12 +44,17 @@ pub fn owner(n: u64) -> [u8; 16] {
 }
 
 impl Log {
+    /// An empty one at this time.
+    pub fn beginning(now: Timestamp) -> Self {
+        Self { now: Some(now), ..Self::default() }
+    }
+
     /// Appends a record.
     pub fn append(&mut self, id: RegistrationId, events: Vec<Event>) -> Stored {
-        let sequence = self.records.len() as Sequence + 1;
+        let (sequence, at) = self.next();
         let record = Record {
             id: RecordId(Uuid::from_u128(sequence.into())),
-            at: Timestamp(1_780_000_000_000_000 + i64::try_from(sequence).unwrap()),
+            at,
             actor: Actor::System,
             cause: None,
             trace: None,
@@ -57,6 +66,33 @@ impl Log {
         self.last.insert(id, stored.link());
         self.records.push(stored.clone());
         stored
+    }
+
+    /// Appends a record of a maker.
+    pub fn append_maker(&mut self, connector: &str, actor: Actor, events: Vec<MakerEvent>) {
+        let (sequence, at) = self.next();
+        let id = RecordId(Uuid::from_u128(sequence.into()));
+        let record = Record { id, at, actor, cause: None, trace: None, previous: None, events };
+        let hash = hash_of(&record.encode().unwrap());
+        self.makers.push(StoredMaker { sequence, connector: connector.into(), record, hash });
+    }
+
+    fn next(&self) -> (Sequence, Timestamp) {
+        let sequence = (self.records.len() + self.makers.len()) as Sequence + 1;
+        let each = || Timestamp(1_780_000_000_000_000 + i64::try_from(sequence).unwrap());
+        (sequence, self.now.unwrap_or_else(each))
+    }
+
+    /// An attempt of a new registration that ends after `latency_ms`, well or not.
+    pub fn attempt(&mut self, n: u64, maker: &str, failure: Option<ErrorKind>, latency_ms: u32) {
+        self.submit(n, maker, owner(n));
+        let method = Method::Api;
+        self.append(id(n), vec![AttemptStarted { attempt: 1, method, connector: maker.into() }.into()]);
+        let ended = match failure {
+            None => AttemptSucceeded { attempt: 1, already_registered: false, latency_ms, evidence: None }.into(),
+            Some(kind) => AttemptFailed { attempt: 1, kind, detail: "told".into(), latency_ms, evidence: None }.into(),
+        };
+        self.append(id(n), vec![ended]);
     }
 
     pub fn submit(&mut self, n: u64, maker: &str, owner_ref: [u8; 16]) -> Stored {
