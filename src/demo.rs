@@ -44,7 +44,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     tell!("{}", paint.dim("starting simulated makers, a mailbox, NATS JetStream and the service ..."));
     let sandbox_end = CancellationToken::new();
     let sandbox = sandbox::start(sandbox::Options::default(), sandbox_end.clone()).await?;
-    let running = serve::start(settings(&sandbox, &folder.path)?, shutdown.clone()).await?;
+    let running = Box::pin(serve::start(settings(&sandbox, &folder.path)?, shutdown.clone())).await?;
     print_addresses(&sandbox, &running, &folder, paint);
 
     let stays_up = std::io::stdout().is_terminal() && !args.exit;

@@ -44,7 +44,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let shutdown = shutdown_signal();
-    let running = start(settings, shutdown.clone()).await?;
+    let running = Box::pin(start(settings, shutdown.clone())).await?;
     tracing::info!(grpc = %running.grpc_addr, nats = running.nats_url, "regflow serves");
     shutdown.cancelled().await;
     tracing::info!("stopping; what is under way stays in the log");

@@ -241,9 +241,10 @@ pub const fn reason_in_words(reason: v1::ManualReason) -> &'static str {
 }
 
 fn packet_line(packet: &v1::Packet) -> String {
-    let state = match packet.state() {
-        v1::PacketState::Sent if packet.message_id.is_empty() => "made and kept; its owner wants no mail".to_owned(),
-        state => state.as_str_name().trim_start_matches("PACKET_STATE_").to_lowercase(),
+    let state = if packet.state() == v1::PacketState::Sent && packet.message_id.is_empty() {
+        "made and kept; its owner wants no mail".to_owned()
+    } else {
+        packet.state().as_str_name().trim_start_matches("PACKET_STATE_").to_lowercase()
     };
     let glyphs = if packet.missing_glyphs.is_empty() {
         String::new()

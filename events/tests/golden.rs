@@ -28,7 +28,7 @@ use uuid::Uuid;
 fn every_event() -> Vec<Event> {
     let object = ObjectRef { name: "evidence/1".into(), sha256: vec![7; 32], size_bytes: 1234 };
     let at = Timestamp(1_790_000_000_000_000);
-    vec![
+    let mut events: Vec<Event> = vec![
         Submitted {
             tenant: "default".into(),
             request_id: Some("order-1".into()),
@@ -80,6 +80,15 @@ fn every_event() -> Vec<Event> {
         MethodSkipped { method: Method::Api, reason: SkipReason::CircuitOpen }.into(),
         MakerThrottled { until: at }.into(),
         AttemptRepeated { attempt: 1 }.into(),
+    ];
+    events.extend(how_it_goes_on());
+    events
+}
+
+/// The rest of them.
+fn how_it_goes_on() -> Vec<Event> {
+    let at = Timestamp(1_790_000_000_000_000);
+    vec![
         LookupScheduled { attempt: 1, at }.into(),
         FoundUnregistered { attempt: 1 }.into(),
         LookupGivenUp { attempt: 1, detail: "404".into() }.into(),

@@ -334,6 +334,8 @@ fn without_query(url: &Url) -> String {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut EndpointOptions);
+
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
     fn endpoint(change: impl FnOnce(&mut EndpointOptions)) -> Result<Endpoint, (&'static str, String)> {
@@ -358,7 +360,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_named_by_its_key() {
-        let wrong: [(&str, fn(&mut EndpointOptions)); 8] = [
+        let wrong: [(&str, Change); 8] = [
             ("name", |of| of.name = "Mine!".to_owned()),
             ("tenant", |of| of.tenant = String::new()),
             ("url", |of| of.url = "http://crm.example/".to_owned()),

@@ -40,11 +40,14 @@ impl Arrived {
     }
 }
 
+/// A status, and the seconds of its Retry-After.
+type Answer = (StatusCode, Option<u64>);
+
 /// A tenant's program: remembers what arrives, and answers what it is told to, then 204.
 #[derive(Clone, Default)]
 struct Program {
     arrived: Arc<Mutex<Vec<Arrived>>>,
-    answers: Arc<Mutex<VecDeque<(StatusCode, Option<u64>)>>>,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
 }
 
 async fn take(State(program): State<Program>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
