@@ -334,6 +334,8 @@ fn without_query(url: &Url) -> String {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut EndpointOptions);
+
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
     fn endpoint(change: impl FnOnce(&mut EndpointOptions)) -> Result<Endpoint, (&'static str, String)> {

@@ -65,6 +65,7 @@ impl Source {
             sealed: vec![0; 64],
             proof: None,
             register_by: Some(jiff::civil::date(2026, 6, 1 + i8::try_from(n % 28).unwrap())),
+            mail: events::MailPreference::None,
         };
         let mut records = vec![self.record(n, true, vec![submitted.into()])];
         if n.is_multiple_of(8) {
