@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, BrowserSettings, Durability, Settings};
 use crate::grpc::{self, GrpcOptions, Services, Views};
 use crate::http::{self, HttpOptions};
+use crate::telemetry;
 
 /// The embedded server's folder below the data folder.
 pub const NATS_FOLDER: &str = "nats";
@@ -167,6 +168,8 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
     let (grpc_addr, http_addr) = (listeners.grpc.local_addr()?, listeners.http.local_addr()?);
     let services = Services::new(&world, &views, &handle, settings.submit_timeout(), shutdown.clone());
+    let looker = telemetry::watch(world.clone(), views, handle);
+    let looker = tokio::spawn(until(readers_end.clone(), looker));
     let (over_grpc, over_http) = interfaces(listeners, services, ready.clone(), &world, &settings);
     let running = Running {
         grpc_addr,
@@ -180,7 +183,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         grpc: tokio::spawn(grpc::serve(over_grpc, shutdown.clone())),
         http: tokio::spawn(http::serve(over_http, shutdown)),
         engine,
-        readers: vec![feeder, notifier],
+        readers: vec![feeder, notifier, looker],
         readers_end,
     };
     running.wait_until_ready(ready).await?;
@@ -305,6 +308,13 @@ async fn supervised(part: impl Future<Output = ()>, shutdown: CancellationToken)
     part.await;
     anyhow::ensure!(shutdown.is_cancelled(), "the engine has ended, so the service stops");
     Ok(())
+}
+
+async fn until(end: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = end.cancelled() => {}
+    }
 }
 
 /// True once both are.

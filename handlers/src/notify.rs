@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{EventLog, Follow, FollowError, FollowItem, Lease, LoadError, Notification, NotifyError, NotifyLog};
+use events::record::TraceContext;
 use events::state::HistoryError;
 use events::{Event, MakerEvent, Registration, RegistrationId, Sequence, Stored, StoredMaker, subject};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use crate::{meters, trace};
 
 /// Records read at once.
 const PAGE_RECORDS_MAX: usize = 512;
@@ -88,13 +92,17 @@ impl Notifier {
                 }
                 FollowItem::Maker(stored) => {
                     position = stored.sequence;
-                    batch.extend(of_maker(&stored));
+                    batch.extend(of_maker(&stored).into_iter().map(|told| (told, Span::none())));
                 }
                 FollowItem::Unreadable { sequence, .. } => position = sequence,
             }
         }
         if !batch.is_empty() {
+            let (batch, spans): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let told = batch.len();
             self.notify.publish(batch).await?;
+            meters::notified(told);
+            drop(spans);
             tokio::time::sleep(GATHER).await;
         }
         self.position = position;
@@ -109,7 +117,8 @@ impl Notifier {
         }
     }
 
-    async fn notifications(&mut self, stored: &Stored) -> Result<Vec<Notification>, PublishError> {
+    /// Each with its span, which ends when it is stored.
+    async fn notifications(&mut self, stored: &Stored) -> Result<Vec<(Notification, Span)>, PublishError> {
         let events = stored.record.events.iter().enumerate();
         let told: Vec<(usize, &Event, Value)> =
             events.filter_map(|(place, event)| Some((place, event, data(event)?))).collect();
@@ -145,18 +154,26 @@ const fn ends(event: &Event) -> bool {
     matches!(event, Event::RegistrationSucceeded(_) | Event::UserCompleted(_) | Event::Cancelled(_) | Event::Expired(_))
 }
 
-fn notification(stored: &Stored, tenant: &str, place: usize, event: &Event, data: Value) -> Notification {
-    let head = json!({
+fn notification(stored: &Stored, tenant: &str, place: usize, event: &Event, data: Value) -> (Notification, Span) {
+    let (span, trace) = trace::notify(stored.record.trace, stored.registration, event.name());
+    let traceparent = trace.map(TraceContext::to_traceparent);
+    let mut head = json!({
         "id": format!("{}-{place}", stored.record.id),
         "type": format!("io.regflow.registration.{}.v1", event.name()),
         "subject": stored.registration.to_string(),
         "time": stored.record.at.to_string(),
     });
-    Notification {
+    if let Some(trace) = &traceparent {
+        // the extension "Distributed Tracing" of CloudEvents
+        head["traceparent"] = json!(trace);
+    }
+    let told = Notification {
         subject: subject::notification(tenant, stored.registration, event.name()),
         position: stored.sequence,
+        traceparent,
         body: cloud_event(head, stored.sequence, data),
-    }
+    };
+    (told, span)
 }
 
 /// What operators' programs are told of a maker.
@@ -172,6 +189,7 @@ fn of_maker(stored: &StoredMaker) -> Vec<Notification> {
         Notification {
             subject: subject::maker_notification(&stored.connector, event.name()),
             position: stored.sequence,
+            traceparent: None,
             body: cloud_event(head, stored.sequence, json!(event)),
         }
     });

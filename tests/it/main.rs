@@ -23,3 +23,4 @@ mod reconcile;
 mod restart;
 mod support;
 mod takeover;
+mod telemetry;
