@@ -82,7 +82,9 @@ pub(crate) async fn drive(world: Arc<World>, mut registration: Registration, own
             return Drove::Done(registration);
         }
         let (trace, span) = (registration.trace, trace::step(&registration, step));
-        match trace::within(trace, span, make(&world, &mut registration, step)).await {
+        // boxed: what goes around it would carry it along
+        let made = Box::pin(make(&world, &mut registration, step));
+        match trace::within(trace, span, made).await {
             Ok(()) if matches!(step, Step::Attempt(_)) => return Drove::Done(registration),
             Ok(()) => {}
             Err(DriveError::Journal(JournalError::LostRace | JournalError::Refused(_))) => {

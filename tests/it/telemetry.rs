@@ -17,12 +17,14 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use proto::v1;
 use proto::v1::RegistrationState as State;
+use reqwest::Method;
 use sandbox::Maker;
 use sandbox::faults::Scope;
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
+use crate::http::Web;
 use crate::notifications::Subscriber;
 use crate::support::{PATIENCE, POLL, Service, Stage, product};
 
@@ -286,4 +288,44 @@ async fn without_a_collector_the_clients_trace_is_kept_and_metrics_are_served() 
         assert!(Instant::now() < deadline, "{missing:?} are not in\n{text}");
         tokio::time::sleep(POLL).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_comes_in_over_http_too_and_a_wish_from_another_one_is_linked_to_it() {
+    let (stage, (collector, url)) = (Stage::new().await, Collector::start().await);
+    let log = stage.data.path().join("log.txt");
+    let mut service = stage.start_with(watched(&stage, &url, &log, "pretty")).await;
+    let web = Web::of(&service);
+    let request = product("Veloce", "Gran Fondo", "WV12345679");
+    let submit = web.request(Method::POST, "/api/registration").header("Idempotency-Key", "one");
+    let submit = submit.header("traceparent", format!("00-{TRACE}-{CLIENT_SPAN}-01"));
+    let answer: Json = submit.json(&request).send().await.unwrap().json().await.unwrap();
+    let id = answer["registration"]["id"].as_str().unwrap().to_owned();
+    service.wait_for_packet(&id).await;
+    let tree = collector.trace(|span| span.name == "send mail").await;
+    let route = "POST /api/registration";
+    assert_eq!(tree.path("send mail"), [route, "publish EVENTS", "send_packet EVENTS", "send mail"]);
+    assert_eq!(tree.path("render packet"), [route, "publish EVENTS", "send_packet EVENTS", "render packet"]);
+    assert_eq!(attribute(tree.one(route), "http.response.status_code"), "202");
+
+    let other = "11112222333344445555666677778888";
+    let complete = web.request(Method::POST, &format!("/api/registration/{id}/complete"));
+    let complete = complete.header("traceparent", format!("00-{other}-{CLIENT_SPAN}-01"));
+    assert!(complete.json(&serde_json::json!({})).send().await.unwrap().status().is_success());
+    let completed = |span: &Span| attribute(span, "regflow.event") == "user_completed";
+    collector.trace(completed).await;
+    let deadline = Instant::now() + PATIENCE;
+    let links = loop {
+        let ours = |span: &&Span| hex(&span.trace_id) == other && span.name == "publish EVENTS";
+        let found = collector.spans.lock().unwrap().iter().find(ours).map(|span| span.links.clone());
+        if let Some(links) = found {
+            break links;
+        }
+        assert!(Instant::now() < deadline, "the wish has no span");
+        tokio::time::sleep(POLL).await;
+    };
+    assert_eq!(links.iter().map(|link| hex(&link.trace_id)).collect::<Vec<_>>(), [TRACE]);
+    service.stop().await;
+    assert_nothing_personal("export", &collector.bytes.lock().unwrap());
+    assert_nothing_personal("log", &std::fs::read(&log).unwrap());
 }
