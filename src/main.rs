@@ -22,6 +22,7 @@ use crate::cli::{Cli, Command, ConnectorsCommand, SandboxArgs};
 use crate::client::ClientError;
 use crate::config::Settings;
 use crate::show::tell;
+use crate::telemetry::Telemetry;
 
 /// Its reason is a measurement: see Cargo.toml.
 #[global_allocator]
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> ExitCode {
     match command {
-        Command::Demo(args) => ended(Box::pin(demo::run(args)).await),
+        Command::Demo(args) => demonstrate(args).await,
         Command::Serve(args) => Box::pin(serve(args.config)).await,
         Command::Config(args) => print_settings(args.config),
         Command::Sandbox(args) => ended(run_sandbox(args).await.map(|()| true)),
@@ -72,6 +73,17 @@ async fn run(command: Command) -> ExitCode {
     }
 }
 
+/// The demo talks to people itself, so it has no log lines.
+async fn demonstrate(args: cli::DemoArgs) -> ExitCode {
+    let telemetry = match Telemetry::start(None) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fail(&format!("{error:#}"), EXIT_USAGE),
+    };
+    let shown = Box::pin(demo::run(args)).await;
+    telemetry.stop().await;
+    ended(shown)
+}
+
 /// `regflow.toml` of this folder when none is named.
 fn settings(file: Option<std::path::PathBuf>) -> anyhow::Result<Settings> {
     let here = std::path::Path::new("regflow.toml");
@@ -82,8 +94,13 @@ fn settings(file: Option<std::path::PathBuf>) -> anyhow::Result<Settings> {
 async fn serve(file: Option<std::path::PathBuf>) -> ExitCode {
     match settings(file) {
         Ok(settings) => {
-            telemetry::start(&settings.log);
-            ended(Box::pin(serve::run(settings)).await.map(|()| true))
+            let telemetry = match Telemetry::start(Some(&settings.log)) {
+                Ok(telemetry) => telemetry,
+                Err(error) => return fail(&format!("{error:#}"), EXIT_USAGE),
+            };
+            let served = Box::pin(serve::run(settings)).await.map(|()| true);
+            telemetry.stop().await;
+            ended(served)
         }
         Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),
     }

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, BrowserSettings, Durability, Settings, WebhookSettings};
 use crate::grpc::{self, GrpcOptions, Services, Views};
 use crate::http::{self, HttpOptions};
+use crate::telemetry;
 
 /// The embedded server's folder below the data folder.
 pub const NATS_FOLDER: &str = "nats";
@@ -172,6 +173,8 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let delivering = tokio::spawn(webhooks.clone().run(readers_end.clone()));
     let (grpc_addr, http_addr) = (listeners.grpc.local_addr()?, listeners.http.local_addr()?);
     let services = Services::new(&world, &views, &handle, &webhooks, settings.submit_timeout(), shutdown.clone());
+    let looker = telemetry::watch(world.clone(), views, handle);
+    let looker = tokio::spawn(until(readers_end.clone(), looker));
     let (over_grpc, over_http) = interfaces(listeners, services, ready.clone(), &world, &settings);
     let running = Running {
         grpc_addr,
@@ -185,7 +188,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         grpc: tokio::spawn(grpc::serve(over_grpc, shutdown.clone())),
         http: tokio::spawn(http::serve(over_http, shutdown)),
         engine,
-        readers: feeders.into_iter().chain([notifier, delivering]).collect(),
+        readers: feeders.into_iter().chain([notifier, delivering, looker]).collect(),
         readers_end,
     };
     running.wait_until_ready(ready).await?;
@@ -310,6 +313,13 @@ async fn supervised(part: impl Future<Output = ()>, shutdown: CancellationToken)
     part.await;
     anyhow::ensure!(shutdown.is_cancelled(), "the engine has ended, so the service stops");
     Ok(())
+}
+
+async fn until(end: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = end.cancelled() => {}
+    }
 }
 
 /// True once both are.

@@ -19,6 +19,7 @@ use crate::batch::{BATCH_MESSAGES_MAX, Guard, Outgoing, send_batch, send_one};
 use crate::connection::Connection;
 use crate::direct::Direct;
 use crate::log::{AppendError, Unavailable};
+use crate::meters;
 use crate::settle::settle_all;
 
 /// Messages that may wait for the next commit; the next one waits for a place.
@@ -124,6 +125,9 @@ impl Task {
         let (late, round): (Vec<_>, Vec<_>) = round.into_iter().partition(late);
         for job in late {
             job.finish(Err(Unavailable::new("store a record", "the NATS server is away or does not keep up").into()));
+        }
+        if !round.is_empty() {
+            meters::commits(round.len());
         }
         match self.mode {
             CommitMode::Batches if round.len() >= BATCH_MESSAGES_MIN => self.commit_batches(round).await,

@@ -27,6 +27,7 @@ mod lease;
 mod log;
 mod master_key;
 mod memory_log;
+mod meters;
 mod nats_log;
 mod notify;
 mod objects;

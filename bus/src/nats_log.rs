@@ -1,5 +1,7 @@
 //! The log on a JetStream server.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use events::record::{Link, Record, RecordHash, Stored, StoredMaker, hash_of};
@@ -14,6 +16,7 @@ use crate::log::{
     AppendError, EventLog, Follow, FollowError, FollowItem, HISTORY_RECORDS_MAX, Head, Incarnation, LoadError,
     Unavailable,
 };
+use crate::meters;
 
 /// The stream of all records on a server; cheap to clone.
 #[derive(Clone)]
@@ -33,8 +36,10 @@ impl NatsLog {
     async fn commit(&self, subject: String, previous: Option<Link>, bytes: Bytes) -> Result<Link, AppendError> {
         let hash = hash_of(&bytes);
         let guard = Guard::LastOfSubject(previous.map_or(0, |link| link.sequence));
-        let sequence = self.committer.commit(subject, guard, bytes).await?;
-        Ok(Link { sequence, hash })
+        let started = Instant::now();
+        let stored = self.committer.commit(subject, guard, bytes).await;
+        meters::written(subject::EVENTS_STREAM, started, &stored);
+        Ok(Link { sequence: stored?, hash })
     }
 }
 

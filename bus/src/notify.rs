@@ -10,16 +10,20 @@ use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use events::{Sequence, subject};
 use futures::StreamExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::batch::{BATCH_MESSAGES_MAX, Guard, Outgoing, send_batch, send_one};
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::direct::Direct;
 use crate::log::{AppendError, FollowError, Unavailable};
+use crate::meters;
 
 /// The header with the position in the log.
 const POSITION_HEADER: &str = "Regflow-Position";
+
+/// The header with the trace.
+const TRACE_HEADER: &str = "traceparent";
 
 /// One message for outside subscribers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub struct Notification {
     pub subject: String,
     /// The record of the log that it tells of. All notifications of one record belong into one batch.
     pub position: Sequence,
+    /// The trace that it belongs to, as a header of W3C Trace Context.
+    pub traceparent: Option<String>,
     /// A CloudEvent as JSON.
     pub body: Bytes,
 }
@@ -106,11 +112,13 @@ impl NotifyLog {
     async fn publish_batch(&self, batch: Vec<Notification>, last: Sequence) -> Result<Sequence, NotifyError> {
         let guards = std::iter::once(Guard::LastOfStream(last)).chain(std::iter::repeat(Guard::Free));
         let messages: Vec<_> = batch.into_iter().zip(guards).map(|(message, guard)| outgoing(message, guard)).collect();
+        let started = Instant::now();
         let answer = match messages.as_slice() {
             [] => return Ok(last),
             [message] => send_one(&self.connection, message).await,
             messages => send_batch(&self.connection, messages).await,
         };
+        meters::written(subject::NOTIFY_STREAM, started, &answer);
         match answer {
             Ok(ack) => Ok(ack.sequence),
             Err(AppendError::Conflict { .. } | AppendError::Unknown) => Err(NotifyError::Overtaken),
@@ -150,6 +158,9 @@ fn unavailable(reason: &impl ToString) -> Unavailable {
 fn outgoing(notification: Notification, guard: Guard) -> Outgoing {
     let mut headers = HeaderMap::new();
     headers.insert(POSITION_HEADER, HeaderValue::from(notification.position));
+    if let Some(trace) = notification.traceparent {
+        headers.insert(TRACE_HEADER, trace);
+    }
     Outgoing { subject: notification.subject.into(), guard, headers, payload: notification.body }
 }
 
@@ -177,7 +188,12 @@ mod tests {
     use super::*;
 
     fn notifications(positions: impl IntoIterator<Item = Sequence>) -> Vec<Notification> {
-        let notification = |position| Notification { subject: "notify.a.b.c".to_owned(), position, body: Bytes::new() };
+        let notification = |position| Notification {
+            subject: "notify.a.b.c".to_owned(),
+            position,
+            traceparent: None,
+            body: Bytes::new(),
+        };
         positions.into_iter().map(notification).collect()
     }
 

@@ -25,6 +25,7 @@ pub mod seal;
 pub mod state;
 pub mod subject;
 pub mod time;
+mod trace;
 pub mod vitals;
 pub mod words;
 

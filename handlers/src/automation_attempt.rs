@@ -6,8 +6,11 @@ use std::time::Instant;
 use connectors::Connector;
 use events::{Conclusion, Details, ErrorKind, Failure, ObjectRef, Outcome, Registration};
 use form::{FormFile, FormReport};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 
 use crate::api_attempt::conclusion;
+use crate::trace;
 use crate::world::World;
 
 /// Fills the form and tells what came of it.
@@ -40,9 +43,31 @@ async fn fill(
     let files = proof_of_purchase(world, registration).await?;
     crate::crash_point("before_form");
     let lease = world.lease.clone();
-    let report = world.browsers.run(&recipe, files, Arc::new(move || lease.is_held())).await;
+    let span = browser_span(registration);
+    let filled = world.browsers.run(&recipe, files, Arc::new(move || lease.is_held()));
+    let report = filled.instrument(span.clone()).await;
+    span.record("regflow.form.steps", report.step + 1);
+    span.record("regflow.form.sent", report.clicked_submit);
+    if let Outcome::Failed(failure) = &report.outcome {
+        span.record("error.type", failure.kind.as_str());
+    }
     crate::crash_point("after_form");
     Ok(report)
+}
+
+/// One span for the whole visit: what the browser's library would say of its steps quotes what is filled in.
+fn browser_span(registration: &Registration) -> Span {
+    info_span!(
+        target: trace::TARGET,
+        "fill form",
+        otel.kind = "internal",
+        regflow.registration.id = %registration.id,
+        regflow.maker = registration.connector,
+        regflow.attempt = registration.attempts,
+        regflow.form.steps = Empty,
+        regflow.form.sent = Empty,
+        error.r#type = Empty,
+    )
 }
 
 /// The proof of purchase as a file to upload; none when there is none.

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use crate::journal::{self, JournalError};
 use crate::turns::Lane;
 use crate::world::{PrivateError, World};
-use crate::{api_attempt, automation_attempt, dispatch, manual_fallback, owner_mail, reconcile};
+use crate::{api_attempt, automation_attempt, dispatch, manual_fallback, meters, owner_mail, reconcile, trace};
 
 /// Steps of one drive; a registration that wants more goes back into the queue.
 const STEPS_MAX: usize = 8;
@@ -81,7 +81,10 @@ pub(crate) async fn drive(world: Arc<World>, mut registration: Registration, own
         if lane(&registration, step) != Some(own) {
             return Drove::Done(registration);
         }
-        match make(&world, &mut registration, step).await {
+        let (trace, span) = (registration.trace, trace::step(&registration, step));
+        // boxed: what goes around it would carry it along
+        let made = Box::pin(make(&world, &mut registration, step));
+        match trace::within(trace, span, made).await {
             Ok(()) if matches!(step, Step::Attempt(_)) => return Drove::Done(registration),
             Ok(()) => {}
             Err(DriveError::Journal(JournalError::LostRace | JournalError::Refused(_))) => {
@@ -175,6 +178,8 @@ async fn attempt(world: &World, registration: &mut Registration, method: Method,
         }
         Method::AssistedManual => return,
     };
+    trace::attempted(method, &conclusion);
+    meters::attempted(connector.id(), method, &conclusion);
     conclude(world, registration, Command::Conclude(conclusion)).await;
 }
 

@@ -10,10 +10,12 @@ use events::{
     Actor, Details, FieldProblem, MailPreference, ObjectRef, PersonKeyId, Priority, Record, RecordId, Registration,
     RegistrationId, Shard, Stored,
 };
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::journal::JournalError;
 use crate::world::{PrivateError, World, fresh_nonce};
+use crate::{meters, trace};
 
 /// Longest request id, in bytes.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -130,14 +132,17 @@ pub async fn submit(world: &World, submission: Submission, known: Option<Shard>)
         Some(bytes) => Some(world.keep_sealed(&key, id, &format!("proof/{id}/{person_key}"), bytes).await?),
         None => None,
     };
-    let record = first_record(world, id, &connector, &submission, (person_key, &key), proof)?;
+    let (span, trace) = trace::append(id, submission.trace);
+    let mut record = first_record(world, id, &connector, &submission, (person_key, &key), proof)?;
+    record.trace = trace;
     crate::crash_point("before_submit");
-    let appended = world.log.append(shard, id, &record).await;
+    let appended = world.log.append(shard, id, &record).instrument(span).await;
     crate::crash_point("after_submit");
     match appended {
         Ok(link) => {
             let stored = Stored { sequence: link.sequence, shard, registration: id, record, hash: link.hash };
             let registration = Registration::begin(&stored).map_err(JournalError::from)?;
+            meters::stored(&registration, &stored.record.events);
             Ok(Accepted { registration, repeated: false, warnings })
         }
         Err(AppendError::Conflict { .. }) => {

@@ -7,9 +7,11 @@ use events::state::HistoryError;
 use events::{
     Actor, Command, Link, MakerEvent, Record, RecordId, Refusal, Registration, RegistrationId, Shard, Stored, decide,
 };
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::world::World;
+use crate::{meters, trace};
 
 /// First pause after a store that did not answer.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -59,17 +61,18 @@ pub async fn record(
     actor: Actor,
 ) -> Result<(), JournalError> {
     let events = decide(registration, command)?;
+    let (span, trace) = trace::append(registration.id, registration.trace);
     let record = Record {
         id: RecordId(Uuid::now_v7()),
         at: world.now(),
         actor,
         cause: Some(registration.last_record),
-        trace: registration.trace,
+        trace,
         previous: Some(registration.last),
         events,
     };
     crate::crash_point("before_append");
-    let appended = world.log.append(registration.shard, registration.id, &record).await;
+    let appended = world.log.append(registration.shard, registration.id, &record).instrument(span).await;
     crate::crash_point("after_append");
     let link = match appended {
         Ok(link) => link,
@@ -79,6 +82,7 @@ pub async fn record(
     let (sequence, hash) = (link.sequence, link.hash);
     let stored = Stored { sequence, shard: registration.shard, registration: registration.id, record, hash };
     registration.apply(&stored)?;
+    meters::stored(registration, &stored.record.events);
     Ok(())
 }
 

@@ -8,7 +8,9 @@ use events::{Command, Details, ManualReason, ObjectRef, Registration, Stage};
 use jiff::civil::Date;
 use mail::{Attachment, Letter, PacketLetter, RegisterByEvent};
 use packet::{Packet, PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
+use tracing::{Instrument, info_span};
 
+use crate::trace;
 use crate::world::{PrivateError, World};
 
 /// What stops a packet on its way.
@@ -69,7 +71,8 @@ async fn make_and_mail(
     let connector = world.connector(registration);
     let view = connector.manual_view(details)?;
     let data = packet_data(world, registration, &connector, &view, details, reason);
-    let packet = render(world, registration, data.clone()).await?;
+    let rendering = info_span!(target: trace::TARGET, "render packet", otel.kind = "internal");
+    let packet = render(world, registration, data.clone()).instrument(rendering).await?;
     let pdf = keep(world, registration, &packet).await?;
     if !registration.mail.wants_packet() {
         let missing_glyphs = packet.missing_glyphs;
@@ -78,7 +81,8 @@ async fn make_and_mail(
     let message_id = mail::message_id(&registration.id.to_string(), "packet", &world.options.mail_domain);
     let letter = letter(world, registration, &data, details, &packet, message_id.clone())?;
     crate::crash_point("before_mail");
-    world.mailer.send(&letter).await?;
+    let mailing = info_span!(target: trace::TARGET, "send mail", otel.kind = "client");
+    world.mailer.send(&letter).instrument(mailing).await?;
     crate::crash_point("after_mail");
     Ok(PacketSent { pdf, message_id, missing_glyphs: packet.missing_glyphs })
 }

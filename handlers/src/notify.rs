@@ -8,8 +8,9 @@ use bus::{EventLog, Follow, FollowError, FollowItem, Lease, LoadError, Notificat
 use events::state::HistoryError;
 use events::{Event, Registration, RegistrationId, Sequence, Stored};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
-use crate::told;
+use crate::{meters, told};
 
 /// Records read at once.
 const PAGE_RECORDS_MAX: usize = 512;
@@ -89,13 +90,17 @@ impl Notifier {
                 }
                 FollowItem::Maker(stored) => {
                     position = stored.sequence;
-                    batch.extend(told::of_maker(&stored));
+                    batch.extend(told::of_maker(&stored).into_iter().map(|told| (told, Span::none())));
                 }
                 FollowItem::Unreadable { sequence, .. } => position = sequence,
             }
         }
         if !batch.is_empty() {
+            let (batch, spans): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let told = batch.len();
             self.notify.publish(batch).await?;
+            meters::notified(told);
+            drop(spans);
             tokio::time::sleep(GATHER).await;
         }
         self.position = position;
@@ -110,7 +115,8 @@ impl Notifier {
         }
     }
 
-    async fn notifications(&mut self, stored: &Stored) -> Result<Vec<Notification>, PublishError> {
+    /// Each with its span, which ends when it is stored.
+    async fn notifications(&mut self, stored: &Stored) -> Result<Vec<(Notification, Span)>, PublishError> {
         if !told::is_told(stored) {
             return Ok(Vec::new());
         }

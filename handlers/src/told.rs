@@ -2,8 +2,12 @@
 //! for them.
 
 use bus::Notification;
+use events::record::TraceContext;
 use events::{Event, MakerEvent, Sequence, Stored, StoredMaker, subject};
 use serde_json::{Value, json};
+use tracing::Span;
+
+use crate::trace;
 
 /// The facts about registrations that are told, by name.
 pub const FACTS: [&str; 9] = [
@@ -18,21 +22,30 @@ pub const FACTS: [&str; 9] = [
     "expired",
 ];
 
-/// What becomes known of a registration of `tenant` by one record; often nothing.
+/// What becomes known of a registration of `tenant` by one record, often nothing; each with its span.
 #[must_use]
-pub fn of_registration(stored: &Stored, tenant: &str) -> Vec<Notification> {
+pub fn of_registration(stored: &Stored, tenant: &str) -> Vec<(Notification, Span)> {
     let told = stored.record.events.iter().enumerate().filter_map(|(place, event)| {
+        let data = data(event)?;
         let kind = Kind { about: "registration", name: event.name() };
-        let head = json!({
+        let (span, trace) = trace::notify(stored.record.trace, stored.registration, event.name());
+        let traceparent = trace.map(TraceContext::to_traceparent);
+        let mut head = json!({
             "id": format!("{}-{place}", stored.record.id),
             "subject": stored.registration.to_string(),
             "time": stored.record.at.to_string(),
         });
-        Some(Notification {
+        if let Some(trace) = &traceparent {
+            // the extension "Distributed Tracing" of CloudEvents
+            head["traceparent"] = json!(trace);
+        }
+        let told = Notification {
             subject: subject::notification(tenant, stored.registration, event.name()),
             position: stored.sequence,
-            body: cloud_event(head, kind, stored.sequence, data(event)?),
-        })
+            traceparent,
+            body: cloud_event(head, kind, stored.sequence, data),
+        };
+        Some((told, span))
     });
     told.collect()
 }
@@ -56,6 +69,7 @@ pub fn of_maker(stored: &StoredMaker) -> Vec<Notification> {
         Some(Notification {
             subject: subject::maker_notification(&stored.connector, event.name()),
             position: stored.sequence,
+            traceparent: None,
             body: cloud_event(head, kind, stored.sequence, maker_data(event)?),
         })
     });

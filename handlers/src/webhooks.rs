@@ -358,8 +358,6 @@ mod tests {
         assert_eq!(recipient.filters, ["notify.shop.*.expired"]);
     }
 
-    type Change = fn(&mut EndpointOptions);
-
     #[test]
     fn each_mistake_is_named_by_its_key() {
         let wrong: [(&str, Change); 8] = [

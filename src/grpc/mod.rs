@@ -42,6 +42,7 @@ use self::overview::Overviews;
 pub use self::registrations::Caller;
 use self::registrations::RegistrationsService;
 pub use self::views::Views;
+use crate::telemetry::server::RpcLayer;
 
 /// Largest request: a thousand submissions, or one with its proof of purchase.
 const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -118,6 +119,7 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
     let served = Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .layer(RpcLayer)
         .load_shed(true)
         .layer(tower::limit::GlobalConcurrencyLimitLayer::new(options.requests_max))
         .add_service(health)

@@ -56,7 +56,7 @@ impl RegistrationsService {
     /// Takes one submission in, or says what is wrong; within its deadline either way.
     async fn take_in(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Status> {
         let validate_only = request.validate_only;
-        let submission = convert::submission(request, None)?;
+        let submission = convert::submission(request, handlers::trace::current())?;
         if validate_only {
             return self.checked(&submission);
         }

@@ -20,6 +20,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::problem::Problem;
+use crate::telemetry::server::observe;
 
 /// Nothing from elsewhere, nothing inside the page's own text, and no frame around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
@@ -121,6 +122,7 @@ pub fn around(routes: Router, guard: Arc<Guard>) -> Router {
         .layer(header(REFERRER_POLICY, "no-referrer"))
         .layer(header(CACHE_CONTROL, "no-store"))
         .layer(from_fn(without_body_of_refused))
+        .layer(from_fn(observe))
 }
 
 async fn pass(

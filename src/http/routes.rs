@@ -194,6 +194,14 @@ fn for_watchers(api: Api) -> Api {
                 .answers_with(200, "application/json", told("ready")),
             get(status::readyz),
         )
+        .add(
+            Operation::get("/metrics", "metrics", "What is counted and timed, for Prometheus.").answers_with(
+                200,
+                "text/plain",
+                text(),
+            ),
+            get(status::metrics),
+        )
 }
 
 fn for_analysts(api: Api) -> Api {

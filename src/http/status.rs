@@ -3,10 +3,16 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::Http;
 use super::problem::Problem;
+use crate::telemetry;
+
+/// The text format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// GET /healthz
 pub async fn healthz() -> Answer<Value> {
@@ -20,4 +26,9 @@ pub async fn readyz(State(http): State<Http>) -> Result<Answer<Value>, Problem> 
     }
     let text = "the service is still reading its log; try again soon";
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "STARTING", text).retry_after(1))
+}
+
+/// GET /metrics, for Prometheus.
+pub async fn metrics() -> impl IntoResponse {
+    ([(CONTENT_TYPE, METRICS_TYPE)], telemetry::prometheus_text())
 }

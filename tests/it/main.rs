@@ -28,4 +28,5 @@ mod schemas;
 mod subscribers;
 mod support;
 mod takeover;
+mod telemetry;
 mod webhooks;

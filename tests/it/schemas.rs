@@ -29,7 +29,7 @@ fn golden_records() -> impl Iterator<Item = Vec<u8>> {
 fn of_registration(record: Record) -> Vec<bus::Notification> {
     let registration = RegistrationId(ID.parse().unwrap());
     let stored = Stored { sequence: 7, shard: Shard(1), registration, record, hash: RecordHash([0; 32]) };
-    told::of_registration(&stored, "default")
+    told::of_registration(&stored, "default").into_iter().map(|(told, _)| told).collect()
 }
 
 fn of_maker(record: Record<MakerEvent>) -> Vec<bus::Notification> {

@@ -21,7 +21,7 @@ use tonic::transport::Channel;
 /// The longest wait for a fact.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at it.
-const POLL: Duration = Duration::from_millis(20);
+pub const POLL: Duration = Duration::from_millis(20);
 
 /// A sandbox and a data folder; services come and go on them.
 pub struct Stage {

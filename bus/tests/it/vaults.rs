@@ -82,7 +82,12 @@ async fn both_object_stores_keep_replace_and_miss_files_alike() {
 }
 
 fn notification(position: u64) -> Notification {
-    Notification { subject: subject::notification("a", new_id(), "done"), position, body: Bytes::from_static(b"{}") }
+    Notification {
+        subject: subject::notification("a", new_id(), "done"),
+        position,
+        traceparent: None,
+        body: Bytes::from_static(b"{}"),
+    }
 }
 
 #[tokio::test]

@@ -73,6 +73,12 @@ impl Browsers {
         FormLook { shape: ended.map_err(LookError::from), latency }
     }
 
+    /// Sessions that are in use or being cleaned, and how many there may be.
+    #[must_use]
+    pub fn in_use(&self) -> (usize, usize) {
+        self.pool.in_use()
+    }
+
     /// Waits for forms under way, then ends all browsers and the driver.
     pub async fn shutdown(&self) {
         self.pool.shut_down().await;

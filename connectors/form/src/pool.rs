@@ -87,6 +87,12 @@ impl Pool {
         });
     }
 
+    /// Places that are taken, of how many.
+    pub(crate) fn in_use(&self) -> (usize, usize) {
+        let all = self.options.sessions_max.max(1);
+        (all.saturating_sub(self.permits.available_permits()), all)
+    }
+
     /// Waits for sessions in use, closes all, ends the driver.
     pub(crate) async fn shut_down(&self) {
         self.shut_down.store(true, Ordering::Release);

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::account::Account;
 use super::judge::{Reply, judge};
+use super::send::send;
 use super::{ApiClient, ApiRequest, failure, unusable};
 use crate::connector::Connector;
 use crate::expression::TemplateError;
@@ -33,17 +34,17 @@ impl ApiClient {
         let reply = match &*account {
             Account::Oauth(oauth) => {
                 let token = oauth.token(&self.http).await?;
-                let reply = exchange(account.show(build(), Some(&token)), api.repeatable).await?;
+                let reply = exchange(connector, account.show(build(), Some(&token)), api.repeatable).await?;
                 if reply.status != 401 {
                     return Ok(judge(connector, api, &reply, request.details));
                 }
                 // a 401 took nothing in: with a fresh token it may be sent once more
                 oauth.refused(&token).await;
                 let token = oauth.token(&self.http).await?;
-                exchange(account.show(build(), Some(&token)), api.repeatable).await?
+                exchange(connector, account.show(build(), Some(&token)), api.repeatable).await?
             }
             Account::Open | Account::Header(..) | Account::Query(..) => {
-                exchange(account.show(build(), None), api.repeatable).await?
+                exchange(connector, account.show(build(), None), api.repeatable).await?
             }
         };
         if reply.status == 401 {
@@ -83,8 +84,9 @@ fn compose(connector: &Connector, api: &Api, request: &ApiRequest<'_>) -> Result
     Ok((url, api.body.bytes(&sent).map_err(broken)?))
 }
 
-async fn exchange(request: RequestBuilder, repeatable: bool) -> Result<Reply, Failure> {
-    let response = request.send().await.map_err(|error| failure::while_registering(&error, repeatable))?;
+async fn exchange(connector: &Connector, request: RequestBuilder, repeatable: bool) -> Result<Reply, Failure> {
+    let sent = send(connector, request).await;
+    let response = sent.map_err(|error| failure::while_registering(&error, repeatable))?;
     let status = response.status().as_u16();
     let retry_after = failure::retry_after(response.headers());
     Ok(Reply { status, retry_after, body: read_body(response).await })

@@ -5,6 +5,7 @@ use reqwest::Response;
 use url::Url;
 
 use super::account::Account;
+use super::send::send;
 use super::{ApiClient, failure};
 use crate::connector::Connector;
 use crate::plan::Api;
@@ -17,16 +18,18 @@ impl ApiClient {
         let response = match &*account {
             Account::Oauth(oauth) => {
                 let token = oauth.token(&self.http).await?;
-                let response = send(account.show(get(), Some(&token))).await?;
+                let response = ask(connector, account.show(get(), Some(&token))).await?;
                 if response.status() != 401 {
                     return Ok(response);
                 }
                 // the token wore out before its time
                 oauth.refused(&token).await;
                 let token = oauth.token(&self.http).await?;
-                send(account.show(get(), Some(&token))).await?
+                ask(connector, account.show(get(), Some(&token))).await?
             }
-            Account::Open | Account::Header(..) | Account::Query(..) => send(account.show(get(), None)).await?,
+            Account::Open | Account::Header(..) | Account::Query(..) => {
+                ask(connector, account.show(get(), None)).await?
+            }
         };
         if response.status() == 401 {
             self.forget_account(connector);
@@ -35,6 +38,6 @@ impl ApiClient {
     }
 }
 
-async fn send(request: reqwest::RequestBuilder) -> Result<Response, Failure> {
-    request.send().await.map_err(|error| failure::before_sending(&error))
+async fn ask(connector: &Connector, request: reqwest::RequestBuilder) -> Result<Response, Failure> {
+    send(connector, request).await.map_err(|error| failure::before_sending(&error))
 }

@@ -10,6 +10,7 @@ mod lookup;
 mod oauth;
 mod retry_after;
 mod scrub;
+mod send;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

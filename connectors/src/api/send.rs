@@ -1,0 +1,83 @@
+//! Sends a request, inside a span and with its time taken. What leaves carries no trace: makers are not ours.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use opentelemetry::metrics::Histogram;
+use opentelemetry::{KeyValue, global};
+use reqwest::{Request, RequestBuilder, Response};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
+
+use crate::connector::Connector;
+
+/// Bounds of the buckets, in seconds, as the semantic conventions advise them.
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("regflow")
+        .f64_histogram("http.client.request.duration")
+        .with_unit("s")
+        .with_description("How long makers' APIs took to begin their answers.")
+        .with_boundaries(SECONDS.to_vec())
+        .build()
+});
+
+/// As [`RequestBuilder::send`].
+pub(super) async fn send(connector: &Connector, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+    let (client, request) = request.build_split();
+    let request = request?;
+    let mut attributes = vec![
+        KeyValue::new("http.request.method", request.method().to_string()),
+        KeyValue::new("server.address", request.url().host_str().unwrap_or_default().to_owned()),
+        KeyValue::new("regflow.maker", connector.id().to_owned()),
+    ];
+    let (span, started) = (begin(connector, &request), Instant::now());
+    let answer = client.execute(request).instrument(span.clone()).await;
+    match &answer {
+        Ok(response) => {
+            let status = response.status();
+            attributes.push(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+            span.record("http.response.status_code", status.as_u16());
+            if status.is_client_error() || status.is_server_error() {
+                span.record("error.type", status.as_u16());
+                span.record("otel.status_code", "ERROR");
+                attributes.push(KeyValue::new("error.type", status.as_u16().to_string()));
+            }
+        }
+        Err(error) => {
+            span.record("error.type", word(error));
+            span.record("otel.status_code", "ERROR");
+            attributes.push(KeyValue::new("error.type", word(error)));
+        }
+    }
+    DURATION.record(started.elapsed().as_secs_f64(), &attributes);
+    answer
+}
+
+/// Neither path nor query: a maker's address may hold a serial number or a key.
+fn begin(connector: &Connector, request: &Request) -> Span {
+    info_span!(
+        target: "regflow::span",
+        "HTTP",
+        otel.name = request.method().as_str(),
+        otel.kind = "client",
+        http.request.method = request.method().as_str(),
+        server.address = request.url().host_str().unwrap_or_default(),
+        server.port = request.url().port_or_known_default(),
+        regflow.maker = connector.id(),
+        http.response.status_code = Empty,
+        error.r#type = Empty,
+        otel.status_code = Empty,
+    )
+}
+
+fn word(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "timeout"
+    } else if error.is_connect() {
+        "connect"
+    } else {
+        "network"
+    }
+}
