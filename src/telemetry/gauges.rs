@@ -16,18 +16,20 @@ const EVERY: Duration = Duration::from_secs(2);
 
 static LOOK: LazyLock<RwLock<Arc<Look>>> = LazyLock::new(RwLock::default);
 
+/// Numbers with their labels.
+type Points = Vec<(f64, Vec<KeyValue>)>;
+
 #[derive(Default)]
 struct Look {
-    /// Numbers with their labels.
-    waiting: Vec<(f64, Vec<KeyValue>)>,
-    oldest: Vec<(f64, Vec<KeyValue>)>,
-    under_way: Vec<(f64, Vec<KeyValue>)>,
-    circuits: Vec<(f64, Vec<KeyValue>)>,
-    tokens: Vec<(f64, Vec<KeyValue>)>,
-    lag: Vec<(f64, Vec<KeyValue>)>,
-    browsers: Vec<(f64, Vec<KeyValue>)>,
-    registrations: Vec<(f64, Vec<KeyValue>)>,
-    leader: Vec<(f64, Vec<KeyValue>)>,
+    waiting: Points,
+    oldest: Points,
+    under_way: Points,
+    circuits: Points,
+    tokens: Points,
+    lag: Points,
+    browsers: Points,
+    registrations: Points,
+    leader: Points,
 }
 
 /// Looks until it is dropped.
@@ -93,17 +95,16 @@ const fn float(count: u64) -> f64 {
 }
 
 fn announce(meter: &Meter) {
-    let gauge =
-        |name: &'static str, unit: &'static str, what: &'static str, of: fn(&Look) -> &[(f64, Vec<KeyValue>)]| {
-            let observe = move |instrument: &dyn AsyncInstrument<f64>| {
-                let look = LOOK.read().unwrap_or_else(PoisonError::into_inner).clone();
-                for (number, labels) in of(&look) {
-                    instrument.observe(*number, labels);
-                }
-            };
-            let _kept_by_its_provider =
-                meter.f64_observable_gauge(name).with_unit(unit).with_description(what).with_callback(observe).build();
+    let gauge = |name: &'static str, unit: &'static str, what: &'static str, of: fn(&Look) -> &Points| {
+        let observe = move |instrument: &dyn AsyncInstrument<f64>| {
+            let look = LOOK.read().unwrap_or_else(PoisonError::into_inner).clone();
+            for (number, labels) in of(&look) {
+                instrument.observe(*number, labels);
+            }
         };
+        let _kept_by_its_provider =
+            meter.f64_observable_gauge(name).with_unit(unit).with_description(what).with_callback(observe).build();
+    };
     gauge("regflow.queue.waiting", "{registration}", "Registrations that wait for their turn.", |look| &look.waiting);
     gauge("regflow.queue.oldest", "s", "How long the longest waiting of each class has waited.", |look| &look.oldest);
     gauge("regflow.attempt.under_way", "{attempt}", "Attempts under way.", |look| &look.under_way);

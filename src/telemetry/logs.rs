@@ -81,3 +81,25 @@ impl fmt::Display for Hex<'_> {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::registry;
+
+    use super::*;
+
+    #[test]
+    fn with_log_lines_alone_our_spans_are_nothing() {
+        let log = Log { level: "trace".to_owned(), format: LogFormat::Json };
+        tracing::subscriber::with_default(registry().with(lines(&log)), || {
+            let span = || tracing::info_span!(target: trace::TARGET, "step", id = %"costly".repeat(1_000));
+            assert!(span().is_disabled());
+            let began = Instant::now();
+            (0..1_000_000).for_each(|_| drop(span()));
+            println!("{} ns a span", began.elapsed().as_nanos() / 1_000_000);
+        });
+    }
+}
