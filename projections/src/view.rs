@@ -102,6 +102,17 @@ impl StatusView {
         applied
     }
 
+    /// Nothing up to `sequence` is missing here: what stands there is about no registration, or cannot be read. Whoever waits
+    /// for that place goes on; it is not kept, because reading it again changes nothing.
+    pub fn pass(&self, sequence: Sequence) {
+        let _between_pages = lock(&self.0.writer);
+        self.0.position.send_if_modified(|at| {
+            let is_ahead = sequence > *at;
+            *at = sequence.max(*at);
+            is_ahead
+        });
+    }
+
     /// Flushes what is not flushed yet; to be called every [`FLUSH_EVERY`]. Blocks.
     ///
     /// # Errors

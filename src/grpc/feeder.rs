@@ -162,6 +162,7 @@ impl Fed for StatusFeed {
     }
 
     fn take_in(&self, items: Vec<FollowItem>) -> Result<(), ViewError> {
+        let last = items.last().map(FollowItem::sequence);
         let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted = |stored: &Stored| !left_out.contains(&stored.registration);
         let records: Vec<Stored> = items.into_iter().filter_map(registration).filter(wanted).collect();
@@ -172,6 +173,7 @@ impl Fed for StatusFeed {
             }
             applied?;
         }
+        last.into_iter().for_each(|sequence| self.view.pass(sequence));
         self.view.tick()
     }
 

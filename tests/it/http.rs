@@ -1,5 +1,7 @@
 //! The HTTP interface: the same services as gRPC, as JSON with problem+json errors, behind its guard.
 
+use std::time::{Duration, Instant};
+
 use proto::v1::{self, RegistrationState as State};
 use reqwest::header::{ALLOW, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
@@ -7,7 +9,7 @@ use sandbox::Maker;
 use sandbox::faults::Scope;
 use serde_json::{Value, json};
 
-use crate::support::{Service, Stage, product};
+use crate::support::{PATIENCE, Service, Stage, product};
 
 /// A client of the running service.
 pub struct Web {
@@ -246,8 +248,15 @@ async fn an_operator_pauses_and_redrives_by_posts() {
     let (status, stored) = web.post("/api/operations/pause", &wish).await;
     assert_eq!(status, StatusCode::OK);
     assert!(stored["sequence"].as_str().unwrap().parse::<u64>().unwrap() > 0);
-    let (_, makers) = web.json("/api/operations/makers?maker=norrland").await;
-    assert_eq!(makers["makers"][0]["methods"][0]["pause"]["by"], "operator ada");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (_, makers) = web.json("/api/operations/makers?maker=norrland").await;
+        if makers["makers"][0]["methods"][0]["pause"]["by"] == "operator ada" {
+            break;
+        }
+        assert!(Instant::now() < deadline, "never paused: {makers}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(web.post("/api/operations/resume", &wish).await.0, StatusCode::OK);
     let (status, problem) = web.post("/api/operations/pause", &json!({ "maker": "norland" })).await;
     assert!(
@@ -296,7 +305,7 @@ async fn no_more_connections_are_open_than_the_settings_allow() {
     let connect = || async { tokio::net::TcpStream::connect(&address).await.unwrap() };
     let (one, _other) = (connect().await, connect().await);
     let web = Web::of(&service);
-    let third = web.request(Method::GET, "/healthz").timeout(std::time::Duration::from_millis(500)).send().await;
+    let third = web.request(Method::GET, "/healthz").timeout(Duration::from_millis(500)).send().await;
     assert!(third.unwrap_err().is_timeout(), "two silent connections hold the places");
     drop(one);
     assert_eq!(web.json("/healthz").await, (StatusCode::OK, json!({ "status": "alive" })));
