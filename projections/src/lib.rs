@@ -17,8 +17,8 @@ mod store;
 mod view;
 
 pub use analytics::{
-    AnalyticsOpened, AnalyticsView, CircuitChange, DeadlineCounts, Funnel, HealthRound, LIST_MAX, Metrics, MetricsError,
-    MetricsFilter, POINTS_MAX, PastIncident, Resolution, Series, Tally, WRITE_EVERY, Window,
+    AnalyticsOpened, AnalyticsView, CircuitChange, DeadlineCounts, Funnel, HealthRound, LIST_MAX, Metrics,
+    MetricsError, MetricsFilter, POINTS_MAX, PastIncident, Resolution, Series, Tally, WRITE_EVERY, Window,
 };
 pub use checkpoint::{Checkpoint, Counts};
 pub use error::{Doubt, ListError, NotYet, ViewError};

@@ -64,7 +64,8 @@ pub(crate) fn open<S: Persisted>(dir: &Path, incarnation: i64, now: Timestamp) -
 pub(crate) fn open_anew<S: Persisted>(dir: &Path, why: Doubt, now: Timestamp) -> Result<OpenedStore<S>, ViewError> {
     let path = move_aside(dir, now).map_err(|source| ViewError::Folder { doing: "move aside", source })?;
     let folder = dir.to_owned();
-    let store = within(OPEN_WITHIN, "open", move || open_when_free(&folder, S::CACHE_BYTES)).and_then(|result| result)?;
+    let store =
+        within(OPEN_WITHIN, "open", move || open_when_free(&folder, S::CACHE_BYTES)).and_then(|result| result)?;
     Ok(OpenedStore { store, saved: None, set_aside: Some(SetAside { path, why }) })
 }
 
@@ -73,10 +74,7 @@ pub(crate) fn close(store: Store) -> Result<(), ViewError> {
     within(CLOSE_WITHIN, "close", move || drop(store))
 }
 
-fn open_and_check<S: Persisted>(
-    dir: &Path,
-    incarnation: i64,
-) -> Result<Result<(Store, Option<S>), Doubt>, ViewError> {
+fn open_and_check<S: Persisted>(dir: &Path, incarnation: i64) -> Result<Result<(Store, Option<S>), Doubt>, ViewError> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent).map_err(|source| ViewError::Folder { doing: "create", source })?;
     }

@@ -142,8 +142,7 @@ impl Analytics for AnalyticsService {
         request: Request<v1::IncidentsRequest>,
     ) -> Result<Response<v1::IncidentsResponse>, Status> {
         let request = request.into_inner();
-        let (maker, open_only, limit) =
-            (convert::optional(request.maker), request.open_only, limit(request.limit)?);
+        let (maker, open_only, limit) = (convert::optional(request.maker), request.open_only, limit(request.limit)?);
         let incidents = self.ask(move |view| view.incidents(maker.as_deref(), open_only, limit)).await?;
         Ok(Response::new(v1::IncidentsResponse { incidents: incidents.into_iter().map(incident).collect() }))
     }
@@ -174,7 +173,7 @@ fn limit(number: i32) -> Result<usize, Status> {
     match usize::try_from(number) {
         Ok(0) => Ok(LIST_DEFAULT),
         Ok(limit) if limit <= LIST_MAX => Ok(limit),
-        Ok(_) | Err(_) => Err(errors::invalid_field("limit", &format!("is {number}; use 1 to {LIST_MAX}, or 0 for {LIST_DEFAULT}"))),
+        Ok(_) | Err(_) => Err(errors::invalid_field("limit", &format!("must be 0 (for {LIST_DEFAULT}) to {LIST_MAX}"))),
     }
 }
 

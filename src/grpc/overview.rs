@@ -118,10 +118,7 @@ impl Desk {
                 completed: funnel.completed,
             }),
             deadlines: deadlines.into_iter().map(deadline).collect(),
-            owner: Some(v1::ShardOwner {
-                shards: self.world.options.shards.into(),
-                here: self.world.lease.is_held(),
-            }),
+            owner: Some(v1::ShardOwner { shards: self.world.options.shards.into(), here: self.world.lease.is_held() }),
             readers: self.readers().await,
             last_hour: last_hour.as_ref().map(analytics::values),
         }

@@ -95,6 +95,8 @@ mod tests {
         ];
         assert_eq!(lines, told);
         let nothing = metrics(&v1::MetricsResponse::default(), Paint::plain());
-        assert!(nothing.lines().last().is_some_and(|line| line.split_whitespace().eq(["all", "0", "-", "-", "-", "-"])));
+        assert!(
+            nothing.lines().last().is_some_and(|line| line.split_whitespace().eq(["all", "0", "-", "-", "-", "-"]))
+        );
     }
 }

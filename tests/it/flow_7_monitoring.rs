@@ -123,14 +123,15 @@ fn now() -> Option<proto::Timestamp> {
     Some(proto::Timestamp { seconds: now.as_second(), nanos: now.subsec_nanosecond() })
 }
 
-/// A maker that is slow, then down, then well again, beside two that are well.
+/// A maker that is slow, then down, then well again; beside one that is well, and one whose form has a captcha.
 async fn story(stage: &Stage, service: &mut Service) -> Vec<String> {
     let slow = Fault::lasting(Mode::Latency { ms: DELAY_MS.into() }).at(Scope::Api);
     stage.fault(Maker::Norrland, slow);
     let mut ids = submitted(service, "Norrland", "VK 200", &serials("NM", 0, SLOW), State::Success).await;
     submitted(service, "Kestrel", "Impact Driver", &["K700000001".into()], State::Success).await;
-    submitted(service, "Veloce", "Gran Fondo", &["WV12345679".into()], State::Success).await;
+    submitted(service, "Veloce", "Gran Fondo", &["WV12345679".into()], State::ManualRequired).await;
 
+    stage.sandbox.faults().clear();
     stage.fault(Maker::Norrland, Stage::answers(503, None));
     let failing = serials("NM", 10, FAILED);
     ids.extend(submitted(service, "Norrland", "VK 200", &failing, State::ManualRequired).await);
@@ -173,7 +174,9 @@ async fn what_happened_is_told_in_numbers_and_lists_also_after_the_views_are_los
     near(norrland.latency_ms_p99, &exact, 99);
     // six of fourteen waited for the maker: so did the slowest
     assert!(norrland.latency_ms_p95.unwrap() >= f64::from(DELAY_MS) * 0.99);
-    assert_eq!(answer.total.unwrap().attempts, 16);
+    let veloce = answer.series[2].total.as_ref().unwrap();
+    assert_eq!(veloce.errors, [v1::ErrorCount { kind: ErrorKind::Captcha.into(), count: 1 }]);
+    assert_eq!((veloce.success_percent, answer.total.unwrap().attempts), (Some(0.0), 16));
 
     let circuits = asked.0.circuits(v1::CircuitsRequest::default()).await.unwrap().into_inner().changes;
     let events: Vec<_> = circuits.iter().rev().map(|change| change.event.as_str()).collect();
@@ -193,9 +196,20 @@ async fn what_happened_is_told_in_numbers_and_lists_also_after_the_views_are_los
     let service = stage.start().await;
     assert_eq!(Asked::of(&service).await.all_of(begin, end).await, before, "after a crash");
     assert_eq!(service.stop().await, Some(0));
-    std::fs::remove_dir_all(stage.data.path().join("views/analytics")).unwrap();
+    let views = stage.data.path().join("views");
+    for file in ["analytics/conf", "analytics/db"] {
+        let bytes = std::fs::read(views.join(file)).unwrap();
+        std::fs::write(views.join(file), bytes.iter().map(|byte| byte ^ 0x5A).collect::<Vec<_>>()).unwrap();
+    }
     let service = stage.start().await;
-    assert_eq!(Asked::of(&service).await.all_of(begin, end).await, before, "after the view was lost");
+    assert_eq!(Asked::of(&service).await.all_of(begin, end).await, before, "after the view was damaged");
+    let names = std::fs::read_dir(&views).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let aside: Vec<String> = names.filter(|name| name.contains(".aside-")).collect();
+    assert!(aside.len() == 1 && aside[0].starts_with("analytics."), "the status view stays as it is: {aside:?}");
+    assert_eq!(service.stop().await, Some(0));
+    std::fs::remove_dir_all(&views).unwrap();
+    let service = stage.start().await;
+    assert_eq!(Asked::of(&service).await.all_of(begin, end).await, before, "after all views were lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +275,7 @@ async fn requests_that_cannot_be_answered_name_the_field() {
     let text = told(asked.0.metrics(fine).await.unwrap_err());
     assert!(text.starts_with("resolution gives 14400 points") && text.contains("1440"), "{text}");
     let many = v1::HealthRequest { limit: 1_001, ..Default::default() };
-    assert_eq!(told(asked.0.health(many).await.unwrap_err()), "limit is 1001; use 1 to 1000, or 0 for 100");
+    assert_eq!(told(asked.0.health(many).await.unwrap_err()), "limit must be 0 (for 100) to 1000");
     let unknown = v1::MetricsRequest { method: 77, ..Default::default() };
     assert!(told(asked.0.metrics(unknown).await.unwrap_err()).starts_with("method is unknown"));
 }

@@ -165,7 +165,10 @@ mod tests {
         assert!(upto.contains(&deadline(date(2026, 11, 25), "zz")) && upto.contains(&deadline(date(1999, 1, 1), "a")));
         assert!(!upto.contains(&deadline(date(2026, 11, 26), "a")));
         let range = List::Health.range(Timestamp(5), Timestamp(7));
-        assert!(range.contains(&List::Health.key(Timestamp(5), b"")) && range.contains(&List::Health.key(Timestamp(6), b"x")));
+        assert!(
+            range.contains(&List::Health.key(Timestamp(5), b""))
+                && range.contains(&List::Health.key(Timestamp(6), b"x"))
+        );
         assert!(!range.contains(&List::Health.key(Timestamp(7), b"")));
     }
 }

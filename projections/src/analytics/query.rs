@@ -110,7 +110,8 @@ impl Query<'_> {
                 && filter.method.is_none_or(|wanted| wanted == method);
             if wanted {
                 total.merge(&tally);
-                let one = series.entry((connector.to_owned(), method)).or_insert_with(|| Series::new(connector, method));
+                let one =
+                    series.entry((connector.to_owned(), method)).or_insert_with(|| Series::new(connector, method));
                 one.total.merge(&tally);
                 one.points.push((resolution.begin_of(stretch), tally));
             }

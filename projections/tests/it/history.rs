@@ -90,9 +90,7 @@ impl Log {
         self.append(id(n), vec![AttemptStarted { attempt: 1, method, connector: maker.into() }.into()]);
         let ended = match failure {
             None => AttemptSucceeded { attempt: 1, already_registered: false, latency_ms, evidence: None }.into(),
-            Some(kind) => {
-                AttemptFailed { attempt: 1, kind, detail: "told".into(), latency_ms, evidence: None }.into()
-            }
+            Some(kind) => AttemptFailed { attempt: 1, kind, detail: "told".into(), latency_ms, evidence: None }.into(),
         };
         self.append(id(n), vec![ended]);
     }

@@ -1,8 +1,8 @@
 //! What pages of the log make of the numbers.
 
 use events::event::{
-    AttemptStarted, AttemptSucceeded, Cancelled, Corrected, Expired, ManualRequired, PacketOpened, RegistrationSucceeded,
-    RetryRequested, UserCompleted,
+    AttemptStarted, AttemptSucceeded, Cancelled, Corrected, Expired, ManualRequired, PacketOpened,
+    RegistrationSucceeded, RetryRequested, UserCompleted,
 };
 use events::maker_event::{IncidentClosed, IncidentOpened};
 use events::{Actor, ErrorKind, Event, HealthState, ManualReason, Method, PersonKeyId, RegistrationId};
@@ -221,10 +221,8 @@ fn pages_of_any_cut_and_writes_in_between_give_the_same_numbers() {
     at_once.apply(&log.records, &log.makers).unwrap();
     let (_two, by_record) = view();
     let (mut registrations, mut makers) = (log.records.as_slice(), log.makers.as_slice());
-    while let Some(next) = [registrations.first().map(|r| r.sequence), makers.first().map(|m| m.sequence)]
-        .into_iter()
-        .flatten()
-        .min()
+    while let Some(next) =
+        [registrations.first().map(|r| r.sequence), makers.first().map(|m| m.sequence)].into_iter().flatten().min()
     {
         let (page, rest) = registrations.split_at(registrations.partition_point(|r| r.sequence < next + 7));
         let (page_of_makers, rest_of_makers) = makers.split_at(makers.partition_point(|m| m.sequence < next + 7));
