@@ -173,9 +173,7 @@ fn limit(number: i32) -> Result<usize, Status> {
     match usize::try_from(number) {
         Ok(0) => Ok(LIST_DEFAULT),
         Ok(limit) if limit <= LIST_MAX => Ok(limit),
-        Ok(_) | Err(_) => {
-            Err(errors::invalid_field("limit", &format!("is {number}; use 1 to {LIST_MAX}, or 0 for {LIST_DEFAULT}")))
-        }
+        Ok(_) | Err(_) => Err(errors::invalid_field("limit", &format!("must be 0 (for {LIST_DEFAULT}) to {LIST_MAX}"))),
     }
 }
 

@@ -2,6 +2,7 @@
 //! no other. The price is that the log is read once a view.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,23 +39,39 @@ pub fn report(name: &str, aside: &SetAside) {
     tracing::warn!(path, why = %aside.why, "the {name} was moved aside and is rebuilt");
 }
 
-/// Follows the log with `view` until `shutdown`; the receiver becomes true once it has caught up.
+/// How far a feeder has come.
+#[derive(Clone)]
+pub struct Progress {
+    /// True once the log that was there at the start is taken in.
+    pub ready: watch::Receiver<bool>,
+    position: Arc<AtomicU64>,
+}
+
+impl Progress {
+    /// The last place of the log that the view was given. It may be one that says nothing to this view.
+    pub fn position(&self) -> Sequence {
+        self.position.load(Ordering::Relaxed)
+    }
+}
+
+/// Follows the log with `view` until `shutdown`.
 pub fn start<V: Fed>(
     view: V,
     checkpoint: Option<Checkpoint>,
     log: Arc<dyn EventLog>,
     now: fn() -> Timestamp,
     shutdown: CancellationToken,
-) -> (watch::Receiver<bool>, JoinHandle<()>) {
+) -> (Progress, JoinHandle<()>) {
     let (ready, caught_up) = watch::channel(false);
-    let feeder = Feeder { view, log, now, ready };
+    let progress = Progress { ready: caught_up, position: Arc::new(view.position().into()) };
+    let feeder = Feeder { view, log, now, ready, position: progress.position.clone() };
     let task = tokio::spawn(async move {
         tokio::select! {
             () = feeder.run(checkpoint) => {}
             () = shutdown.cancelled() => {}
         }
     });
-    (caught_up, task)
+    (progress, task)
 }
 
 struct Feeder<V> {
@@ -62,6 +79,7 @@ struct Feeder<V> {
     log: Arc<dyn EventLog>,
     now: fn() -> Timestamp,
     ready: watch::Sender<bool>,
+    position: Arc<AtomicU64>,
 }
 
 impl<V: Fed> Feeder<V> {
@@ -105,8 +123,11 @@ impl<V: Fed> Feeder<V> {
             anyhow::ensure!(is_at(checkpoint, first), "the log does not hold the record that the view saw last");
             *unchecked = None;
         }
-        let view = self.view.clone();
+        let (view, last) = (self.view.clone(), page.items.last().map(FollowItem::sequence));
         tokio::task::spawn_blocking(move || view.take_in(page.items)).await??;
+        if let Some(last) = last {
+            self.position.store(last, Ordering::Relaxed);
+        }
         if page.caught_up {
             self.ready.send_replace(true);
         }
@@ -115,6 +136,7 @@ impl<V: Fed> Feeder<V> {
 
     async fn start_over(&self) -> anyhow::Result<()> {
         self.ready.send_replace(false);
+        self.position.store(0, Ordering::Relaxed);
         let (view, now) = (self.view.clone(), (self.now)());
         let aside = tokio::task::spawn_blocking(move || view.start_over(now)).await??;
         report(V::NAME, &aside);

@@ -210,3 +210,28 @@ async fn connector_files_are_checked_by_line_and_column_and_listed() {
     let all: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(all.iter().any(|one| one["id"] == "hartmann" && one["methods"][0] == "ASSISTED_MANUAL"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_a_table_or_one_object() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let id = service.submit(product("Norrland", "VK 200", "NL90000077")).await.id;
+    service.wait_for_state(&id, State::Success).await;
+    let asked = std::time::Instant::now();
+    let answer = loop {
+        let answer = json(&service, &["metrics", "--maker", "norrland", "--window", "15m"]).await.remove(0);
+        if answer["total"]["attempts"] == "1" {
+            break answer;
+        }
+        assert!(asked.elapsed() < crate::support::PATIENCE, "never counted: {answer}");
+    };
+    assert_eq!(
+        (&answer["resolution"], &answer["total"]["successPercent"]),
+        (&"RESOLUTION_MINUTE".into(), &100.0.into())
+    );
+    let (code, text, _) = run(&service, &["metrics"]).await;
+    let words: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().take(5).collect();
+    assert_eq!((code, words.as_slice()), (0, ["norrland", "API", "1", "100.0", "%"].as_slice()));
+    let (code, _, problem) = run(&service, &["metrics", "--window", "soon"]).await;
+    assert!(code == 2 && problem.contains("write it like 90s, 15m, 1h or 7d"), "{problem}");
+}

@@ -1,14 +1,13 @@
 //! What records make of the memory.
 
 use events::maker_event::IncidentClosed;
-use events::{Event, MakerEvent, Method, Stored, StoredMaker, Timestamp};
+use events::{ErrorKind, Event, MakerEvent, Stored, StoredMaker, Timestamp};
 use jiff::civil::Date;
 
 use super::keys::{self, List};
 use super::listed::{self, CircuitRow, HealthRow, IncidentRow};
 use super::memory::Memory;
 use super::resolution::Resolution;
-use super::tally::Tally;
 use super::tracked::Tracked;
 use crate::error::ViewError;
 use crate::store::Store;
@@ -51,64 +50,12 @@ impl Fold<'_> {
 
     /// Counts an attempt that ended in its minute, hour and day.
     fn outcome(&mut self, event: &Event, tracked: &mut Tracked, at: Timestamp) -> Result<(), ViewError> {
-        let count: &dyn Fn(&mut Tally);
-        let (attempt, succeeded, failed);
-        match event {
-            Event::AttemptSucceeded(ended) => {
-                attempt = ended.attempt;
-                succeeded = |tally: &mut Tally| tally.succeeded_in(ended.latency_ms);
-                count = &succeeded;
-            }
-            Event::AttemptFailed(ended) => {
-                attempt = ended.attempt;
-                failed = |tally: &mut Tally| tally.failed_in(ended.kind, ended.latency_ms);
-                count = &failed;
-            }
-            Event::Submitted(_)
-            | Event::Dispatched(_)
-            | Event::AttemptStarted(_)
-            | Event::RetryScheduled(_)
-            | Event::RegistrationSucceeded(_)
-            | Event::OutcomeUnknown(_)
-            | Event::ManualRequired(_)
-            | Event::PacketSent(_)
-            | Event::PacketFailed(_)
-            | Event::UserCompleted(_)
-            | Event::CorrectionNeeded(_)
-            | Event::Corrected(_)
-            | Event::RetryRequested(_)
-            | Event::Cancelled(_)
-            | Event::Held(_)
-            | Event::MethodSkipped(_)
-            | Event::MakerThrottled(_)
-            | Event::AttemptRepeated(_)
-            | Event::LookupScheduled(_)
-            | Event::FoundUnregistered(_)
-            | Event::LookupGivenUp(_)
-            | Event::DeadlineNear(_)
-            | Event::Expired(_)
-            | Event::LeftInDoubt(_)
-            | Event::PacketOpened(_)
-            | Event::OwnerMailed(_)
-            | Event::OwnerMailFailed(_) => return Ok(()),
-        }
-        match tracked.landed(attempt) {
-            Some(method) => self.count(count, &tracked.connector, method, at),
-            // counted when it ended first: what a question to the maker found later is no other attempt
-            None => Ok(()),
-        }
-    }
-
-    fn count(
-        &mut self,
-        count: &dyn Fn(&mut Tally),
-        connector: &str,
-        method: Method,
-        at: Timestamp,
-    ) -> Result<(), ViewError> {
+        let Some(ended) = ended(event) else { return Ok(()) };
+        // it ended before: what a question to the maker found later is no other attempt
+        let Some(method) = tracked.landed(ended.attempt) else { return Ok(()) };
         for resolution in Resolution::ALL {
-            let key = keys::tally(resolution, resolution.stretch_of(at), connector, method);
-            count(self.memory.tally(self.store, key)?);
+            let key = keys::tally(resolution, resolution.stretch_of(at), &tracked.connector, method);
+            self.memory.tally(self.store, key)?.count(ended.failure, ended.latency_ms);
         }
         Ok(())
     }
@@ -170,6 +117,52 @@ impl Fold<'_> {
             self.memory.listed.insert(key, super::encode(&row)?);
         }
         Ok(())
+    }
+}
+
+/// The end of an attempt.
+struct Ended {
+    attempt: u32,
+    /// Nothing when it went well.
+    failure: Option<ErrorKind>,
+    latency_ms: u32,
+}
+
+fn ended(event: &Event) -> Option<Ended> {
+    match event {
+        Event::AttemptSucceeded(done) => {
+            Some(Ended { attempt: done.attempt, failure: None, latency_ms: done.latency_ms })
+        }
+        Event::AttemptFailed(failed) => {
+            Some(Ended { attempt: failed.attempt, failure: Some(failed.kind), latency_ms: failed.latency_ms })
+        }
+        Event::Submitted(_)
+        | Event::Dispatched(_)
+        | Event::AttemptStarted(_)
+        | Event::RetryScheduled(_)
+        | Event::RegistrationSucceeded(_)
+        | Event::OutcomeUnknown(_)
+        | Event::ManualRequired(_)
+        | Event::PacketSent(_)
+        | Event::PacketFailed(_)
+        | Event::UserCompleted(_)
+        | Event::CorrectionNeeded(_)
+        | Event::Corrected(_)
+        | Event::RetryRequested(_)
+        | Event::Cancelled(_)
+        | Event::Held(_)
+        | Event::MethodSkipped(_)
+        | Event::MakerThrottled(_)
+        | Event::AttemptRepeated(_)
+        | Event::LookupScheduled(_)
+        | Event::FoundUnregistered(_)
+        | Event::LookupGivenUp(_)
+        | Event::DeadlineNear(_)
+        | Event::Expired(_)
+        | Event::LeftInDoubt(_)
+        | Event::OwnerMailed(_)
+        | Event::OwnerMailFailed(_)
+        | Event::PacketOpened(_) => None,
     }
 }
 

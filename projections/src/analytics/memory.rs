@@ -14,8 +14,9 @@ use crate::error::ViewError;
 use crate::keys::CHECKPOINT;
 use crate::store::{Store, Writes};
 
-/// Most values that wait to be written: bounds memory, and how long one write takes.
-pub(crate) const UNWRITTEN_MAX: usize = 16_384;
+/// Most values that wait to be written. sled keeps what a batch replaces until its end: batches of 16,384 took 150 MB over
+/// a million events, those of 2,048 take 80.
+pub(crate) const UNWRITTEN_MAX: usize = 2_048;
 /// Most registrations under way that are kept in memory after a write (some 150 bytes each); others are read when needed.
 const TRACKED_MAX: usize = 32_768;
 

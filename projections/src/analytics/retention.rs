@@ -13,8 +13,8 @@ use crate::store::{Store, Writes};
 
 /// How long the entries of lists are kept.
 const LISTED_FOR: Duration = Duration::from_secs(90 * 86_400);
-/// Entries dropped from one tree of them with one write; the rest goes with the next ones.
-const DROPPED_MAX: usize = 2_048;
+/// Entries of one kind that are dropped with one write; the rest goes with the next ones. No write adds more minutes.
+const DROPPED_MAX: usize = 1_024;
 
 impl List {
     /// Most entries that are kept.

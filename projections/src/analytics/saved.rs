@@ -48,7 +48,7 @@ impl Saved {
 
 impl Persisted for Saved {
     /// What is asked for often is in memory; the rest is read a window at a time.
-    const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+    const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, BadCheckpoint> {
         let SavedV1 { incarnation, sequence, hash, newest_us, funnel, listed } = split_schema(SCHEMA, bytes)?;

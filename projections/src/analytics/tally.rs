@@ -16,15 +16,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// One more that went well.
-    pub(crate) fn succeeded_in(&mut self, latency_ms: u32) {
-        self.succeeded += 1;
-        self.latencies.add(latency_ms);
-    }
-
-    /// One more that failed.
-    pub(crate) fn failed_in(&mut self, kind: ErrorKind, latency_ms: u32) {
-        self.count_failed(kind, 1);
+    /// One more, that went well or failed.
+    pub(crate) fn count(&mut self, failure: Option<ErrorKind>, latency_ms: u32) {
+        match failure {
+            None => self.succeeded += 1,
+            Some(kind) => self.count_failed(kind, 1),
+        }
         self.latencies.add(latency_ms);
     }
 
@@ -108,11 +105,11 @@ mod tests {
     fn mixed() -> Tally {
         let mut tally = Tally::default();
         for latency in [40, 50, 60] {
-            tally.succeeded_in(latency);
+            tally.count(None, latency);
         }
-        tally.failed_in(ErrorKind::Server, 900);
-        tally.failed_in(ErrorKind::Validation, 30);
-        tally.failed_in(ErrorKind::Validation, 31);
+        tally.count(Some(ErrorKind::Server), 900);
+        tally.count(Some(ErrorKind::Validation), 30);
+        tally.count(Some(ErrorKind::Validation), 31);
         tally
     }
 
@@ -120,10 +117,10 @@ mod tests {
     fn refused_data_and_our_own_faults_do_not_speak_of_the_maker() {
         let mut tally = mixed();
         assert_eq!((tally.attempts(), tally.succeeded(), tally.success_percent()), (6, 3, Some(75.0)));
-        tally.failed_in(ErrorKind::Internal, 0);
+        tally.count(Some(ErrorKind::Internal), 0);
         assert_eq!((tally.attempts(), tally.success_percent()), (7, Some(75.0)));
         let mut refused = Tally::default();
-        refused.failed_in(ErrorKind::Validation, 1);
+        refused.count(Some(ErrorKind::Validation), 1);
         assert_eq!((refused.attempts(), refused.success_percent()), (1, None));
     }
 

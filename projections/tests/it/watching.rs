@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use events::event::UserCompleted;
 use events::{Event, Status};
 use regflow_projections::{NotYet, StatusView, UPDATES_MAX};
 use tokio::sync::broadcast::error::TryRecvError;
@@ -33,6 +34,33 @@ async fn a_wait_ends_at_its_deadline_and_tells_how_far_the_view_is() {
     let (_folder, view) = view();
     let reached = view.wait_for(7, Instant::now()).await;
     assert_eq!(reached, Err(NotYet { position: 0, wanted: 7 }));
+}
+
+#[tokio::test]
+async fn what_is_about_no_registration_is_passed_and_holds_nobody_up() {
+    let (_folder, view) = view();
+    let mut log = Log::default();
+    log.happy(1);
+    view.apply(&log.records).unwrap();
+    view.pass(5);
+    assert_eq!(view.wait_for(5, Instant::now()).await, Ok(5));
+    view.pass(2);
+    assert_eq!(view.position(), 5);
+}
+
+#[test]
+fn a_packet_is_found_by_its_reference_while_it_is_its_owners_turn() {
+    let (_folder, view) = view();
+    let mut log = Log::default();
+    log.manual(1);
+    log.happy(2);
+    view.apply(&log.records).unwrap();
+    let found = |n| view.waiting_for_owner(&id(n).reference()).unwrap();
+    assert_eq!(found(1).iter().map(|row| row.registration.id).collect::<Vec<_>>(), [id(1)]);
+    assert_eq!(found(2), []);
+    let done = log.append(id(1), vec![UserCompleted { confirmation: None, photo: None }.into()]);
+    view.apply(&[done]).unwrap();
+    assert_eq!(found(1), []);
 }
 
 #[test]
