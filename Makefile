@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test lint bench
+.PHONY: help setup setup-tests demo test lint screenshots bench
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,6 +19,9 @@ test: setup-tests ## run all tests
 lint: ## check the formatting and run clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+screenshots: setup-tests ## take the pictures of the pages that the README shows
+	REGFLOW_SCREENSHOTS=docs/screenshots cargo test --workspace --test it -- pages::
 
 bench: setup ## measure 20,000 registrations with an optimised build
 	cargo run --release -- bench --registrations 20000

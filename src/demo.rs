@@ -1,9 +1,12 @@
 //! The demo: the outside world simulated, the service as it is, a household's products, and all of it shown as it moves.
 
+mod bad_hour;
+
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -55,6 +58,8 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
             summary(&items, &ends, paint);
             if stays_up {
                 where_to_look(&ends, &sandbox, &running, &folder.path, paint);
+                bad_hour::begin(&sandbox, &running, paint).await?;
+                open_page(&running);
             } else {
                 tell!("\n{}", paint.dim("on a terminal it stays up, to look around: status, history, list, mailbox"));
             }
@@ -105,6 +110,7 @@ fn settings(sandbox: &sandbox::Sandbox, folder: &Path) -> anyhow::Result<Setting
     settings.server.data = folder.join("service");
     settings.nats.url = String::new();
     settings.catalog.sandbox = sandbox.url("/");
+    settings.catalog.folder = bad_hour::catalog(folder)?.display().to_string();
     settings.smtp.host = sandbox.smtp_addr.ip().to_string();
     settings.smtp.port = sandbox.smtp_addr.port();
     settings.smtp.tls = mail::Tls::None;
@@ -113,12 +119,25 @@ fn settings(sandbox: &sandbox::Sandbox, folder: &Path) -> anyhow::Result<Setting
 
 fn print_addresses(sandbox: &sandbox::Sandbox, running: &Running, folder: &Folder, paint: Paint) {
     let line = |name: &str, value: String| tell!("  {} {value}", paint.dim(&format!("{name:<9}")));
+    line("page", format!("http://{}/", running.http_addr));
     line("makers", sandbox.url("/"));
     line("mailbox", sandbox.url("/mail"));
     line("gRPC", format!("http://{}", running.grpc_addr));
     line("NATS", running.nats_url.clone());
     line("data", folder.path.display().to_string());
     tell!();
+}
+
+/// Where there is a desktop.
+fn open_page(running: &Running) {
+    if std::env::var_os("DISPLAY").or_else(|| std::env::var_os("WAYLAND_DISPLAY")).is_none() {
+        return;
+    }
+    let page = format!("http://{}/operate", running.http_addr);
+    let opened = std::process::Command::new("xdg-open").arg(&page).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    if let Err(error) = opened {
+        tracing::debug!(%error, "the page is not opened by itself");
+    }
 }
 
 /// One product's end.
@@ -341,6 +360,8 @@ fn where_to_look(ends: &[End], sandbox: &sandbox::Sandbox, running: &Running, fo
         line("done", &format!("{program} complete {}{server}", end.registration.id));
     }
     line("list", &format!("{program} list{server}"));
+    line("register", &format!("http://{}/", running.http_addr));
+    line("operate", &format!("http://{}/operate", running.http_addr));
     line("mailbox", &sandbox.url("/mail"));
     line("ledger", &sandbox.url("/_sandbox"));
     line("packets", &folder.join(PACKETS_FOLDER).display().to_string());

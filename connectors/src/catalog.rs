@@ -65,6 +65,13 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// The text of a file that is compiled in, by the id of its connector.
+    #[must_use]
+    pub fn built_in_file(id: &str) -> Option<&'static str> {
+        let name = format!("{id}.toml");
+        BUILTIN.iter().find(|(file, _)| *file == name).map(|(_, text)| *text)
+    }
+
     /// The catalog that is compiled in.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where its story breaks")]
 
 mod bad_input;
+mod browser;
 mod cli;
 mod crashes;
 mod demo;
@@ -22,6 +23,7 @@ mod openapi;
 mod operate;
 mod operations;
 mod owner_mails;
+mod pages;
 mod reconcile;
 mod restart;
 mod schemas;

@@ -28,7 +28,7 @@ const KEPT: [(&str, &[&str]); 6] = [
     ("async-nats", &["bus"]),
     ("sled", &["projections"]),
     ("typst", &["packet"]),
-    ("thirtyfour", &["form"]),
+    ("thirtyfour", &["form", "regflow"]),
     ("lettre", &["mail"]),
     ("postcard", &["events", "projections"]),
 ];
