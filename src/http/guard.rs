@@ -119,7 +119,8 @@ pub fn around(routes: Router, guard: Arc<Guard>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(header(CONTENT_SECURITY_POLICY, POLICY))
         .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header(REFERRER_POLICY, "no-referrer"))
+        // not "no-referrer": browsers then say `Origin: null` with our own forms
+        .layer(header(REFERRER_POLICY, "same-origin"))
         .layer(header(CACHE_CONTROL, "no-store"))
         .layer(from_fn(without_body_of_refused))
         .layer(from_fn(observe))

@@ -113,12 +113,12 @@ impl Person {
         field.send_keys(text).await.unwrap();
     }
 
-    /// Sets a date, which is typed in another way in each country.
-    pub async fn dates(&self, css: &str, date: &str) {
+    /// Sets a date or a choice, which would be typed in another way in each country.
+    pub async fn sets(&self, css: &str, value: &str) {
         self.sees(css).await;
         let script = "const field = document.querySelector(arguments[0]); field.value = arguments[1]; \
             for (const kind of ['input', 'change', 'blur']) field.dispatchEvent(new Event(kind, { bubbles: true }));";
-        self.page.execute(script, vec![css.into(), date.into()]).await.unwrap();
+        self.page.execute(script, vec![css.into(), value.into()]).await.unwrap();
     }
 
     pub async fn presses(&self, css: &str) {

@@ -30,13 +30,14 @@ async fn a_person_registers_a_product_and_watches_it_succeed() {
     person.types("[name=\"product.model\"]", "Monitor 5").await;
     // O for 0, as people read type plates
     person.types("[name=\"product.serial\"]", "BW26-0O0777").await;
-    person.dates("[name=\"purchase.date\"]", &days_ago(BOUGHT_DAYS_AGO).to_string()).await;
+    person.sets("[name=\"purchase.date\"]", &days_ago(BOUGHT_DAYS_AGO).to_string()).await;
     person.presses(".suggestion").await;
     let serial = person.sees("[name=\"product.serial\"]").await.value().await.unwrap();
     assert_eq!(serial.as_deref(), Some("BW26-000777"));
     person.types("[name=\"owner.name\"]", "Zoë Canary-Müller").await;
     person.types("[name=\"owner.email\"]", "zoe.canary@example.org").await;
-    person.types("[name=\"owner.address.country\"]", "DE").await;
+    person.presses("#optional-section summary").await;
+    person.sets("[name=\"owner.address.country\"]", "DE").await;
     let consent = person.page.find(By::Css("[name=marketing_consent]")).await.unwrap();
     assert!(!consent.is_selected().await.unwrap(), "nobody ticks it for the owner");
     person.keeps_picture("register").await;
