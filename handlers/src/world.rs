@@ -36,7 +36,7 @@ pub struct WorldOptions {
     /// Which mails a person gets whose client does not say.
     pub mail_preference: MailPreference,
     /// How the owner tells that it is done; `{page}` stands for the page where one types the code, `{code}` for that code,
-    /// `{id}` for the registration's id.
+    /// `{reference}` and `{id}` for the registration's own.
     pub done_hint: String,
     /// Where people reach the pages, without a slash at its end.
     pub public_url: String,
@@ -129,7 +129,7 @@ impl World {
         let page = format!("{}/done", self.options.public_url);
         let code = self.master.link_key().code(id);
         let hint = self.options.done_hint.replace("{page}", &page).replace("{code}", &code);
-        hint.replace("{id}", &id.to_string())
+        hint.replace("{reference}", &id.reference()).replace("{id}", &id.to_string())
     }
 
     /// The person's key.

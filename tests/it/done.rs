@@ -22,7 +22,7 @@ async fn mail(stage: &Stage) -> String {
 /// The path of the link in a mail, and the code beside it.
 fn link_and_code(service: &Service, text: &str) -> (String, String) {
     let link = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{}/done/", service.http))).unwrap();
-    let code = text.split("with the code ").nth(1).unwrap();
+    let code = text.split("and the code ").nth(1).unwrap();
     (format!("/done/{link}"), code.chars().take(9).collect())
 }
 

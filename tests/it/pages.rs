@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use proto::v1::RegistrationState as State;
+use proto::v1::{self, RegistrationState as State};
 use sandbox::Maker;
 use sandbox::faults::{Fault, Mode, Scope};
 use thirtyfour::{By, Key};
@@ -106,6 +106,15 @@ async fn busy_day(stage: &Stage) -> Service {
         let id = service.submit(product("Hartmann", "Kaffeemühle", &format!("1000{n}"))).await.id;
         service.wait_for_packet(&id).await;
     }
+    let mut late = product("Veloce", "Gran Fondo", "WV12345679");
+    // of thirty days four are left
+    late.purchase.as_mut().unwrap().date = days_ago(26).to_string();
+    let late = service.submit(late).await.id;
+    service.wait_for_packet(&late).await;
+    let finished = service.submit(product("Hartmann", "Standuhr", "10009")).await.id;
+    service.wait_for_packet(&finished).await;
+    let complete = v1::CompleteRequest { id: finished, ..Default::default() };
+    service.client.complete(complete).await.unwrap();
     stage.fault(Maker::Aurora, Stage::answers(503, None));
     stage.fault(Maker::Brightwell, Stage::answers(503, None).at(Scope::Api));
     for n in 0..3 {
@@ -137,7 +146,10 @@ async fn an_operator_sees_every_panel_filled_pauses_and_resumes_on_one_screen() 
     service.wait_for_state(&waiting, State::Waiting).await;
     // the past is fetched when the overview says that it changed
     operator.sees("#chart-latency .uplot").await;
-    operator.sees_text("#past", "Norrland").await;
+    operator.sees_text("#deadlines", "Veloce").await;
+    operator.sees_text("#incidents", "Aurora").await;
+    operator.sees_text("#circuits", "Brightwell").await;
+    operator.sees_text("#health", "Norrland").await;
     operator.keeps_picture("operate").await;
 
     operator.presses("[data-do=resume][data-maker=norrland]").await;
