@@ -259,10 +259,10 @@ async fn a_dead_collector_slows_neither_a_submission_nor_the_stop() {
         let id = submit_traced(&mut service, product("Norrland", "VK 200", &format!("NL770000{number}"))).await;
         service.wait_for_state(&id, State::Success).await;
     }
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     let began = Instant::now();
     assert_eq!(service.stop().await, Some(0));
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
