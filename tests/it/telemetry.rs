@@ -31,7 +31,7 @@ use crate::support::{PATIENCE, POLL, Service, Stage, product};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CLIENT_SPAN: &str = "00f067aa0ba902b7";
 /// Of the person and the product, as `product` gives them.
-const CANARIES: [&str; 7] = ["anary", "zoe", "5550199", "Lindenstra", "10969", "NL77", "BW77"];
+const CANARIES: [&str; 7] = ["anary", "zoe.c", "30 5550199", "Lindenstra", "Berlin", "NL77", "BW77"];
 
 /// Takes OTLP over HTTP.
 #[derive(Clone, Default)]
