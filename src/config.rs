@@ -41,6 +41,7 @@ pub struct Settings {
     pub mail: MailSettings,
     pub alerts: Alerts,
     pub delivery: DeliverySettings,
+    pub audit: AuditSettings,
     pub log: Log,
 }
 
@@ -194,6 +195,13 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D
     let number = |value: &toml::Value| value.as_integer().or_else(|| value.as_str()?.parse().ok());
     let numbers = numbers.iter().map(|value| number(value).and_then(|number| u64::try_from(number).ok()));
     numbers.collect::<Option<_>>().ok_or_else(|| D::Error::custom("write it as a list of whole numbers"))
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSettings {
+    pub origin: String,
 }
 
 /// `[log]`

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bus::{
-    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Lease, LeaseOptions, Outbox, Topology, Writes,
+    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, KeyBytes, Lease, LeaseOptions, Outbox, Topology,
+    Writes,
 };
 use connectors::{ApiClient, ApiOptions, Catalog};
-use events::RetryPolicy;
+use events::schedule::Schedule;
 use events::seal::MasterKey;
+use events::{NoteSigner, RetryPolicy};
 use form::{BrowserOptions, Browsers, Found};
-use handlers::webhooks::{EndpointOptions, Schedule, WebhookOptions, Webhooks};
+use handlers::webhooks::{EndpointOptions, WebhookOptions, Webhooks};
 use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, system_clock};
 use mail::{Mailer, SmtpConfig, Templates};
 use packet::PacketRenderer;
@@ -36,6 +38,8 @@ pub const NATS_FOLDER: &str = "nats";
 const VIEWS_FOLDER: &str = "views";
 /// The master key's file below the data folder, when it comes from nowhere else.
 const MASTER_KEY_FILE: &str = "master.key";
+/// The same of the key that signs heads of the log and proofs.
+const SIGNING_KEY_FILE: &str = "signing.key";
 /// Tells other programs where the service is, while it runs.
 const SERVICE_FILE: &str = "service.json";
 /// How often a child's file is looked for.
@@ -243,6 +247,7 @@ struct Parts {
     packets: PacketRenderer,
     browsers: Browsers,
     master: MasterKey,
+    signer: NoteSigner,
     listeners: Listeners,
 }
 
@@ -257,6 +262,7 @@ impl Parts {
             packets,
             browsers: Browsers::start(browser_options(&settings.browser, data)?)?,
             master: master_key(data)?,
+            signer: signer(settings)?,
             listeners: Listeners::bind(settings).await?,
         })
     }
@@ -278,6 +284,7 @@ impl Parts {
             mailer: self.mailer,
             letters: Templates::new()?,
             master: self.master,
+            signer: self.signer,
             options: world_options(settings, public_url)?,
             clock: system_clock,
         };
@@ -403,11 +410,20 @@ fn browser_options(settings: &BrowserSettings, data: &Path) -> anyhow::Result<Br
 }
 
 /// From the environment, a file that it names, or a file of our own that the first start makes.
-fn master_key(data: &Path) -> anyhow::Result<MasterKey> {
-    match config::secret("REGFLOW_MASTER_KEY")? {
-        Some(hex) => Ok(bus::master_key_from_hex("REGFLOW_MASTER_KEY", hex.expose_secret())?),
-        None => Ok(bus::load_or_create_master_key(&data.join(MASTER_KEY_FILE))?),
+fn key(name: &str, file: &Path) -> anyhow::Result<KeyBytes> {
+    match config::secret(name)? {
+        Some(hex) => Ok(bus::key_from_hex(name, hex.expose_secret())?),
+        None => Ok(bus::load_or_create_key(file)?),
     }
+}
+
+fn master_key(data: &Path) -> anyhow::Result<MasterKey> {
+    Ok(MasterKey::new(*key("REGFLOW_MASTER_KEY", &data.join(MASTER_KEY_FILE))?))
+}
+
+fn signer(settings: &Settings) -> anyhow::Result<NoteSigner> {
+    let seed = key("REGFLOW_SIGNING_KEY", &settings.server.data.join(SIGNING_KEY_FILE))?;
+    NoteSigner::new(&settings.audit.origin, &seed).context("audit.origin cannot be the name of a signing key")
 }
 
 async fn embedded(settings: &Settings) -> anyhow::Result<Option<Embedded>> {

@@ -20,12 +20,12 @@ mod embedded;
 mod ensure;
 mod follow;
 mod keeper;
+mod key_file;
 mod key_store;
 mod keys;
 mod launch;
 mod lease;
 mod log;
-mod master_key;
 mod memory_log;
 mod meters;
 mod nats_log;
@@ -46,12 +46,12 @@ pub use committer::{CommitMode, Committer};
 pub use durability::Durability;
 pub use embedded::{DiskSync, Embedded, EmbeddedError, EmbeddedOptions};
 pub use ensure::TopologyError;
+pub use key_file::{KeyBytes, KeyFileError, key_from_hex, load_or_create_key};
 pub use keys::{KeyError, KeyVault};
 pub use lease::{Lease, LeaseOptions};
 pub use log::{
     AppendError, EventLog, Follow, FollowError, FollowItem, Head, Incarnation, LoadError, Page, Unavailable,
 };
-pub use master_key::{MasterKeyError, load_or_create_master_key, master_key_from_hex};
 pub use memory_log::MemoryLog;
 pub use nats_log::NatsLog;
 pub use notify::{Notification, NotifyError, NotifyLog};

@@ -17,15 +17,17 @@ pub mod line;
 pub mod link;
 pub mod maker;
 pub mod maker_event;
+pub mod note;
 pub mod outcome;
 pub mod policy;
 pub mod record;
 pub mod retry;
+pub mod schedule;
 pub mod seal;
 pub mod state;
 pub mod subject;
 pub mod time;
-mod trace;
+pub mod trace;
 pub mod vitals;
 pub mod words;
 
@@ -41,6 +43,7 @@ pub use ladder::{Outlook, Step, line_timer, next_step};
 pub use line::{Ageing, Job, Line, longest_wait};
 pub use maker::{Admission, Maker};
 pub use maker_event::{AlertKind, MakerEvent, Severity};
+pub use note::{NoteError, NoteSigner, NoteVerifier};
 pub use outcome::{ErrorKind, Failure, FieldProblem, ObjectRef, Outcome};
 pub use policy::{
     CircuitPolicy, Concurrency, Deadline, DeadlineFrom, DeadlineRule, HealthPolicy, MakerPolicy, RateLimit, Refill,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Timestamp;
+
 /// Exponential backoff with jitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +37,12 @@ impl RetryPolicy {
         let drawn = full / 2 + (full / 2).mul_f64(random.clamp(0.0, 1.0));
         drawn.max(retry_after.unwrap_or_default())
     }
+
+    /// When to try again after the `failures`-th failure in a row; nothing when that was the last try.
+    #[must_use]
+    pub fn next(&self, failures: u32, random: f64, now: Timestamp) -> Option<Timestamp> {
+        (failures < self.tries_max).then(|| now.plus(self.pause(failures, random, None)))
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +66,13 @@ mod tests {
     #[test]
     fn a_makers_retry_after_is_honoured_beyond_the_cap() {
         assert_eq!(POLICY.pause(1, 0.0, Some(Duration::from_secs(120))), Duration::from_secs(120));
+    }
+
+    #[test]
+    fn the_last_try_has_no_next_one() {
+        let now = Timestamp(5);
+        assert_eq!(POLICY.next(8, 1.0, now), Some(now.plus(Duration::from_secs(8))));
+        assert_eq!(POLICY.next(9, 1.0, now), None);
     }
 
     #[test]

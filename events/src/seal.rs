@@ -101,18 +101,6 @@ impl MasterKey {
         Self(bytes)
     }
 
-    /// The key as hex digits for the file that keeps it.
-    #[must_use]
-    pub fn to_hex(&self) -> String {
-        hex::encode(self.0)
-    }
-
-    /// A key of 64 hex digits; white space around them is ignored.
-    #[must_use]
-    pub fn from_hex(text: &str) -> Option<Self> {
-        hex::decode(text.trim()).ok()?.try_into().ok().map(Self)
-    }
-
     /// Wraps a person's key for storage under `id`.
     ///
     /// # Errors

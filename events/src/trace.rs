@@ -1,6 +1,14 @@
-//! The header `traceparent` of W3C Trace Context: read strictly, written as version 00.
+//! Words that all rooms that trace share, and the header `traceparent` of W3C Trace Context: read strictly, written as
+//! version 00.
 
 use crate::record::TraceContext;
+
+/// The target of every span of ours, by which they are told from those of libraries.
+pub const TARGET: &str = "regflow::span";
+/// Bounds of the buckets of an HTTP request's or a call's duration, in seconds, as OpenTelemetry's semantic conventions
+/// advise them.
+pub const DURATION_BOUNDS_S: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// Length of version 00.
 const LENGTH: usize = 55;

@@ -31,7 +31,7 @@ mod world;
 use crash::crash_point;
 pub use engine::{Engine, EngineHandle, EngineOptions, Explanation, MakerStatus, MethodStatus, Tried, WaitsFor};
 pub use explain::explain;
-pub use journal::JournalError;
+pub use journal::{JournalError, load};
 pub use notify::Notifier;
 pub use waits::{LongestWait, longest_waits};
 pub use world::{Clock, LookupOptions, PrivateError, World, WorldOptions, system_clock};

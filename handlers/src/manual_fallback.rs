@@ -53,10 +53,8 @@ pub(crate) async fn send(world: &World, registration: &Registration) -> Result<C
     Ok(match make_and_mail(world, registration, &details, reason).await {
         Ok(sent) => Command::RecordPacketSent(sent),
         Err(error) => {
-            let policy = &world.options.packet_retry;
-            let again = error.is_passing() && failures + 1 < policy.tries_max;
-            let pause = policy.pause(failures + 1, rand::random::<f64>(), None);
-            let retry_at = again.then(|| world.now().plus(pause));
+            let next = world.options.packet_retry.next(failures + 1, rand::random::<f64>(), world.now());
+            let retry_at = next.filter(|_| error.is_passing());
             Command::RecordPacketFailure(PacketFailed { detail: error.to_string(), retry_at })
         }
     })

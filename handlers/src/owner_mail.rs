@@ -54,10 +54,8 @@ pub(crate) async fn send(world: &World, registration: &Registration) -> Result<C
 
 /// Tried again by the packet's policy: it is the same mail server that does not take it.
 fn failure(world: &World, due: OwnerMail, error: &SendError) -> OwnerMailFailed {
-    let policy = &world.options.packet_retry;
-    let again = error.is_passing() && due.failures + 1 < policy.tries_max;
-    let pause = policy.pause(due.failures + 1, rand::random::<f64>(), None);
-    OwnerMailFailed { detail: error.to_string(), retry_at: again.then(|| world.now().plus(pause)) }
+    let next = world.options.packet_retry.next(due.failures + 1, rand::random::<f64>(), world.now());
+    OwnerMailFailed { detail: error.to_string(), retry_at: next.filter(|_| error.is_passing()) }
 }
 
 async fn write_and_mail(

@@ -3,15 +3,13 @@
 //! A span carries ids, the connector, the method, the attempt and the kind of an error; never personal data.
 
 use events::record::TraceContext;
+pub use events::trace::TARGET;
 use events::{Conclusion, Outcome, Registration, RegistrationId, Step};
 use opentelemetry::Context;
 use opentelemetry::trace::{FutureExt, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-
-/// The target of every span of ours, by which they are told from those of libraries.
-pub const TARGET: &str = "regflow::span";
 
 /// The trace that this code runs in: of the span that is open, else the client's own.
 #[must_use]

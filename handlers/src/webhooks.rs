@@ -2,7 +2,6 @@
 //! operator wants it. What is to be delivered is remembered by the server of the log, so nothing here survives a restart
 //! and nothing is lost by one.
 
-mod schedule;
 mod send;
 mod worker;
 
@@ -12,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::{Again, Lease, Outbox, Recipient, Standing, Unavailable};
+use events::schedule::Schedule;
 use events::{Timestamp, subject};
 use reqwest::{Client, Url};
 use standardwebhooks::Webhook;
@@ -20,7 +20,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::Clock;
-pub use schedule::Schedule;
 
 /// What every secret begins with.
 const SECRET_PREFIX: &str = "whsec_";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bus::{EventLog, KeyVault, Lease, ObjectStore};
 use connectors::{ApiClient, Catalog, Connector};
 use events::seal::{MasterKey, NONCE_BYTES, Nonce, PersonKey};
-use events::{Details, MailPreference, ObjectRef, Registration, RegistrationId, RetryPolicy, Timestamp};
+use events::{Details, MailPreference, NoteSigner, ObjectRef, Registration, RegistrationId, RetryPolicy, Timestamp};
 use form::Browsers;
 use mail::{Mailer, Templates};
 use packet::PacketRenderer;
@@ -80,6 +80,8 @@ pub struct World {
     pub letters: Templates,
     /// The master key, for pseudonyms.
     pub master: MasterKey,
+    /// Signs heads of the log and proofs.
+    pub signer: NoteSigner,
     /// Settings.
     pub options: WorldOptions,
     /// The clock.

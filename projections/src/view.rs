@@ -106,11 +106,7 @@ impl StatusView {
     /// for that place goes on; it is not kept, because reading it again changes nothing.
     pub fn pass(&self, sequence: Sequence) {
         let _between_pages = lock(&self.0.writer);
-        self.0.position.send_if_modified(|at| {
-            let is_ahead = sequence > *at;
-            *at = sequence.max(*at);
-            is_ahead
-        });
+        advance(&self.0.position, sequence);
     }
 
     /// Flushes what is not flushed yet; to be called every [`FLUSH_EVERY`]. Blocks.
@@ -281,6 +277,15 @@ impl Writer {
     fn new(at: Checkpoint) -> Self {
         Self { at, hot: Hot::default(), unflushed_batches: 0, in_doubt: false }
     }
+}
+
+/// Tells a later position; an earlier one is no news.
+pub(crate) fn advance(position: &watch::Sender<Sequence>, sequence: Sequence) {
+    position.send_if_modified(|at| {
+        let is_ahead = sequence > *at;
+        *at = sequence.max(*at);
+        is_ahead
+    });
 }
 
 /// A panic elsewhere leaves nothing half done here: each value under a lock is replaced whole.

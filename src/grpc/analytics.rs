@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::{ErrorKind, FieldProblem, Timestamp};
+use events::{ErrorKind, Timestamp};
 use futures::StreamExt;
 use handlers::World;
 use projections::{
@@ -29,8 +29,6 @@ const METRICS_WINDOW: Duration = Duration::from_secs(3_600);
 const LIST_WINDOW: Duration = Duration::from_secs(86_400);
 /// Entries of a list when a request names no limit.
 const LIST_DEFAULT: usize = 100;
-/// The seconds that a timestamp of protobuf may have: the years 1 to 9999.
-const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// The analytics service; clones share everything.
 #[derive(Clone)]
@@ -65,7 +63,7 @@ impl AnalyticsService {
         end: Option<proto::Timestamp>,
         default: Duration,
     ) -> Result<Window, Status> {
-        let (start, end) = (moment("start_time", start), moment("end_time", end));
+        let (start, end) = (convert::moment("start_time", start), convert::moment("end_time", end));
         let problems: Vec<_> = [start.as_ref().err(), end.as_ref().err()].into_iter().flatten().cloned().collect();
         let (Ok(start), Ok(end)) = (start, end) else { return Err(errors::invalid(&problems)) };
         let end = end.unwrap_or_else(|| self.world.now());
@@ -154,15 +152,6 @@ impl Analytics for AnalyticsService {
         let overviews = overviews.map(|overview| Ok((*overview).clone())).take_until(shutdown.cancelled_owned());
         Ok(Response::new(Box::pin(overviews)))
     }
-}
-
-/// A moment of a request, if it names one.
-fn moment(field: &str, at: Option<proto::Timestamp>) -> Result<Option<Timestamp>, FieldProblem> {
-    let Some(at) = at else { return Ok(None) };
-    if !SECONDS.contains(&at.seconds) || !(0..1_000_000_000).contains(&at.nanos) {
-        return Err(FieldProblem::new(field, "is no timestamp; use a time from the year 1 to 9999"));
-    }
-    Ok(Some(Timestamp(at.seconds * 1_000_000 + i64::from(at.nanos) / 1_000)))
 }
 
 fn before(end: Timestamp, length: Duration) -> Timestamp {

@@ -2,7 +2,7 @@
 
 use events::details::{Address, Owner, Product, Purchase};
 use events::record::TraceContext;
-use events::{Actor, Details, FieldProblem, MailPreference, Method, Priority, RegistrationId};
+use events::{Actor, Details, FieldProblem, MailPreference, Method, Priority, RegistrationId, Timestamp};
 use handlers::intake::Submission;
 use proto::v1;
 use tonic::Status;
@@ -11,6 +11,9 @@ use super::errors;
 
 /// The tenant of clients that name none.
 pub const DEFAULT_TENANT: &str = "default";
+
+/// The seconds that a timestamp of protobuf may have: the years 1 to 9999.
+const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// An id in a request.
 pub fn id(text: &str) -> Result<RegistrationId, Status> {
@@ -82,6 +85,15 @@ pub fn method(field: &str, number: i32) -> Result<Option<Method>, Status> {
         Ok(v1::Method::AssistedManual) => Ok(Some(Method::AssistedManual)),
         Err(_) => Err(errors::invalid_field(field, "is unknown; use API, AUTOMATION_RELIABLE or ASSISTED_MANUAL")),
     }
+}
+
+/// A moment of a request, if it names one.
+pub fn moment(field: &str, at: Option<proto::Timestamp>) -> Result<Option<Timestamp>, FieldProblem> {
+    let Some(at) = at else { return Ok(None) };
+    if !SECONDS.contains(&at.seconds) || !(0..1_000_000_000).contains(&at.nanos) {
+        return Err(FieldProblem::new(field, "is no timestamp; use a time from the year 1 to 9999"));
+    }
+    Ok(Some(Timestamp(at.seconds * 1_000_000 + i64::from(at.nanos) / 1_000)))
 }
 
 /// A submission as the intake takes it.

@@ -2,7 +2,6 @@
 //! no other. The price is that the log is read once a view.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +28,9 @@ pub trait Fed: Clone + Send + Sync + 'static {
     /// Takes in a page, and writes what is due.
     fn take_in(&self, items: Vec<FollowItem>) -> Result<(), ViewError>;
 
+    /// Nothing up to here is missing, also where the last items say nothing to this view.
+    fn pass(&self, sequence: Sequence);
+
     /// Begins anew.
     fn start_over(&self, now: Timestamp) -> Result<SetAside, ViewError>;
 }
@@ -39,39 +41,23 @@ pub fn report(name: &str, aside: &SetAside) {
     tracing::warn!(path, why = %aside.why, "the {name} was moved aside and is rebuilt");
 }
 
-/// How far a feeder has come.
-#[derive(Clone)]
-pub struct Progress {
-    /// True once the log that was there at the start is taken in.
-    pub ready: watch::Receiver<bool>,
-    position: Arc<AtomicU64>,
-}
-
-impl Progress {
-    /// The last place of the log that the view was given. It may be one that says nothing to this view.
-    pub fn position(&self) -> Sequence {
-        self.position.load(Ordering::Relaxed)
-    }
-}
-
-/// Follows the log with `view` until `shutdown`.
+/// Follows the log with `view` until `shutdown`; the receiver becomes true once what was there at the start is taken in.
 pub fn start<V: Fed>(
     view: V,
     checkpoint: Option<Checkpoint>,
     log: Arc<dyn EventLog>,
     now: fn() -> Timestamp,
     shutdown: CancellationToken,
-) -> (Progress, JoinHandle<()>) {
+) -> (watch::Receiver<bool>, JoinHandle<()>) {
     let (ready, caught_up) = watch::channel(false);
-    let progress = Progress { ready: caught_up, position: Arc::new(view.position().into()) };
-    let feeder = Feeder { view, log, now, ready, position: progress.position.clone() };
+    let feeder = Feeder { view, log, now, ready };
     let task = tokio::spawn(async move {
         tokio::select! {
             () = feeder.run(checkpoint) => {}
             () = shutdown.cancelled() => {}
         }
     });
-    (progress, task)
+    (caught_up, task)
 }
 
 struct Feeder<V> {
@@ -79,7 +65,6 @@ struct Feeder<V> {
     log: Arc<dyn EventLog>,
     now: fn() -> Timestamp,
     ready: watch::Sender<bool>,
-    position: Arc<AtomicU64>,
 }
 
 impl<V: Fed> Feeder<V> {
@@ -125,9 +110,7 @@ impl<V: Fed> Feeder<V> {
         }
         let (view, last) = (self.view.clone(), page.items.last().map(FollowItem::sequence));
         tokio::task::spawn_blocking(move || view.take_in(page.items)).await??;
-        if let Some(last) = last {
-            self.position.store(last, Ordering::Relaxed);
-        }
+        last.into_iter().for_each(|sequence| self.view.pass(sequence));
         if page.caught_up {
             self.ready.send_replace(true);
         }
@@ -136,7 +119,6 @@ impl<V: Fed> Feeder<V> {
 
     async fn start_over(&self) -> anyhow::Result<()> {
         self.ready.send_replace(false);
-        self.position.store(0, Ordering::Relaxed);
         let (view, now) = (self.view.clone(), (self.now)());
         let aside = tokio::task::spawn_blocking(move || view.start_over(now)).await??;
         report(V::NAME, &aside);
@@ -184,7 +166,6 @@ impl Fed for StatusFeed {
     }
 
     fn take_in(&self, items: Vec<FollowItem>) -> Result<(), ViewError> {
-        let last = items.last().map(FollowItem::sequence);
         let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted = |stored: &Stored| !left_out.contains(&stored.registration);
         let records: Vec<Stored> = items.into_iter().filter_map(registration).filter(wanted).collect();
@@ -195,8 +176,11 @@ impl Fed for StatusFeed {
             }
             applied?;
         }
-        last.into_iter().for_each(|sequence| self.view.pass(sequence));
         self.view.tick()
+    }
+
+    fn pass(&self, sequence: Sequence) {
+        self.view.pass(sequence);
     }
 
     fn start_over(&self, now: Timestamp) -> Result<SetAside, ViewError> {
@@ -230,6 +214,10 @@ impl Fed for AnalyticsView {
         }
         self.apply(&registrations, &makers)?;
         self.tick()
+    }
+
+    fn pass(&self, sequence: Sequence) {
+        self.pass(sequence);
     }
 
     fn start_over(&self, now: Timestamp) -> Result<SetAside, ViewError> {

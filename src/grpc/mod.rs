@@ -2,6 +2,7 @@
 
 mod analytics;
 mod audit;
+mod caller;
 mod catalog;
 pub mod convert;
 pub mod errors;
@@ -36,10 +37,10 @@ use tonic::transport::Server;
 
 use self::analytics::AnalyticsService;
 use self::audit::AuditService;
+pub use self::caller::Caller;
 use self::catalog::CatalogService;
 use self::operations::OperationsService;
 use self::overview::Overviews;
-pub use self::registrations::Caller;
 use self::registrations::RegistrationsService;
 pub use self::views::Views;
 use crate::telemetry::server::RpcLayer;

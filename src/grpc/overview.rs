@@ -134,8 +134,8 @@ impl Desk {
     async fn readers(&self) -> Vec<v1::ReaderLag> {
         let positions = [
             ("engine", self.engine.position()),
-            ("status view", self.views.status_progress.position()),
-            ("analytics view", self.views.analytics_progress.position()),
+            ("status view", self.views.status.position()),
+            ("analytics view", self.views.analytics.position()),
         ];
         // without an answer of the log, the furthest reader knows best
         let furthest = positions.iter().map(|(_, position)| *position).max().unwrap_or_default();

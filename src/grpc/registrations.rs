@@ -1,9 +1,9 @@
 //! regflow.v1.Registrations: hand over, ask, follow, finish.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use events::{Actor, Registration, RegistrationId, Sequence, Shard};
+use events::{Registration, RegistrationId, Sequence, Shard};
 use futures::StreamExt;
 use handlers::desk::{self, DeskError, Receipt, RetryWish};
 use handlers::intake::{self, Accepted, Submission};
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::pb;
 
+use super::caller::caller;
 use super::views::Views;
 use super::watch::{Wanted, Watcher};
 use super::{convert, errors, explain, wire};
@@ -28,18 +29,10 @@ const BATCH_MAX: usize = 1_000;
 const PAGE_ROWS_DEFAULT: usize = 50;
 /// Updates that wait for a slow watcher before the view's own buffer is used.
 const UPDATES_AHEAD: usize = 256;
-/// Who acts when the access rules cannot tell yet.
-const CLIENT: &str = "grpc";
+/// How long a place of the log is waited for before it is asked whether there is such a place.
+const PROMPT: Duration = Duration::from_millis(100);
 /// The field that suggestions are about.
 const SERIAL: &str = "product.serial";
-
-/// Who asks, when another interface asks for them.
-#[derive(Clone)]
-pub struct Caller(pub Actor);
-
-fn caller<T>(request: &Request<T>) -> Actor {
-    request.extensions().get().map_or_else(|| convert::client(CLIENT), |Caller(actor)| actor.clone())
-}
 
 /// The registrations service; clones share everything.
 #[derive(Clone)]
@@ -118,7 +111,8 @@ impl RegistrationsService {
         Ok(v1::SubmitResponse { registration: Some(registration), repeated_request: accepted.repeated })
     }
 
-    fn place(&self, text: &str) -> Result<(Shard, RegistrationId), Status> {
+    /// Where a registration is, by its id as somebody wrote it.
+    pub fn place(&self, text: &str) -> Result<(Shard, RegistrationId), Status> {
         let id = convert::id(text)?;
         let shard = self.views.shard_of(id)?.ok_or_else(|| errors::not_found(text))?;
         Ok((shard, id))
@@ -126,7 +120,8 @@ impl RegistrationsService {
 
     /// Refuses to wait for a place that the log has not come to.
     async fn check_place(&self, sequence: Sequence) -> Result<(), Status> {
-        if sequence <= self.views.status.position() {
+        // the view is mostly some milliseconds behind: only who waits longer is worth a question to the server
+        if self.views.status.wait_for(sequence, Instant::now() + PROMPT).await.is_ok() {
             return Ok(());
         }
         let head = self

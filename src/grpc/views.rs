@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::errors;
-use super::feeder::{self, Fed, Progress, StatusFeed};
+use super::feeder::{self, Fed, StatusFeed};
 
 /// How long a read waits for a sequence that the view has not taken in yet.
 pub const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,10 +31,8 @@ const ANALYTICS_FOLDER: &str = "analytics";
 pub struct Views {
     pub status: StatusView,
     pub analytics: AnalyticsView,
-    /// How far the status view's feeder has come.
-    pub status_progress: Progress,
-    /// How far the analytics view's feeder has come.
-    pub analytics_progress: Progress,
+    status_ready: watch::Receiver<bool>,
+    analytics_ready: watch::Receiver<bool>,
     recent: Mutex<Recent>,
 }
 
@@ -82,22 +80,22 @@ impl Views {
         analytics.set_aside.iter().for_each(|aside| feeder::report(AnalyticsView::NAME, aside));
 
         let feed = StatusFeed::new(status.view.clone());
-        let (status_progress, feeding) = feeder::start(feed, status.checkpoint, log.clone(), now, shutdown.clone());
-        let (analytics_progress, feeding_analytics) =
+        let (status_ready, feeding) = feeder::start(feed, status.checkpoint, log.clone(), now, shutdown.clone());
+        let (analytics_ready, feeding_analytics) =
             feeder::start(analytics.view.clone(), analytics.checkpoint, log, now, shutdown);
         let (status, analytics, recent) = (status.view, analytics.view, Mutex::default());
-        let views = Self { status, analytics, status_progress, analytics_progress, recent };
+        let views = Self { status, analytics, status_ready, analytics_ready, recent };
         Ok((Arc::new(views), [feeding, feeding_analytics]))
     }
 
     /// Becomes true once the status view has caught up with the log.
     pub fn ready(&self) -> watch::Receiver<bool> {
-        self.status_progress.ready.clone()
+        self.status_ready.clone()
     }
 
     /// Becomes true once the analytics view has caught up with the log.
     pub fn analytics_ready(&self) -> watch::Receiver<bool> {
-        self.analytics_progress.ready.clone()
+        self.analytics_ready.clone()
     }
 
     /// Remembers what was just accepted.
@@ -110,7 +108,7 @@ impl Views {
 
     /// An error while the view has not caught up with the log: "not found" would be a guess then.
     pub fn check_ready(&self) -> Result<(), Status> {
-        if *self.status_progress.ready.borrow() {
+        if *self.status_ready.borrow() {
             return Ok(());
         }
         Err(errors::passing(Code::Unavailable, "STARTING", "the service is still reading its log; try again soon"))
@@ -118,7 +116,7 @@ impl Views {
 
     /// An error while the analytics view has not caught up with the log: its numbers would be too small then.
     pub fn check_analytics_ready(&self) -> Result<(), Status> {
-        if *self.analytics_progress.ready.borrow() {
+        if *self.analytics_ready.borrow() {
             return Ok(());
         }
         let text = "the analytics view is still reading the log; try again soon";

@@ -1,13 +1,16 @@
 //! Webhooks on the wire: how they are doing, and the wish to deliver the past again.
 
 use bus::{Again, Since};
-use events::{FieldProblem, Timestamp};
+use events::FieldProblem;
 use handlers::webhooks::{EndpointStatus, RedeliverError};
 use proto::v1;
 use tonic::{Code, Status};
 
 use super::audit::timestamp;
 use super::{convert, errors};
+
+/// The field that says from when on.
+const SINCE_TIME: &str = "since_time";
 
 /// A webhook's state.
 pub fn status(known: EndpointStatus) -> v1::WebhookStatus {
@@ -38,11 +41,13 @@ pub struct Redelivery {
 /// The wish, or everything that is wrong with it.
 pub fn redelivery(request: v1::RedeliverWebhooksRequest) -> Result<Redelivery, Status> {
     let v1::RedeliverWebhooksRequest { tenant, name, since_time, since_sequence, reason, operator } = request;
-    let since = match (since_time, since_sequence) {
-        (Some(at), 0) => Ok(Since::Time(Timestamp(at.seconds.saturating_mul(1_000_000) + i64::from(at.nanos) / 1_000))),
-        (None, sequence) if sequence > 0 => Ok(Since::Sequence(sequence)),
-        (Some(_), _) => Err("and since_sequence exclude each other; give one of them"),
-        (None, _) => Err("is missing; give it, or since_sequence"),
+    let wrong = |problem| Err(FieldProblem::new(SINCE_TIME, problem));
+    let since = match (convert::moment(SINCE_TIME, since_time), since_sequence) {
+        (Err(problem), _) => Err(problem),
+        (Ok(Some(at)), 0) => Ok(Since::Time(at)),
+        (Ok(None), sequence) if sequence > 0 => Ok(Since::Sequence(sequence)),
+        (Ok(Some(_)), _) => wrong("and since_sequence exclude each other; give one of them"),
+        (Ok(None), _) => wrong("is missing; give it, or since_sequence"),
     };
     let mut problems = handlers::operations::said_why(&reason, &operator);
     match since {
@@ -51,7 +56,7 @@ pub fn redelivery(request: v1::RedeliverWebhooksRequest) -> Result<Redelivery, S
             Ok(Redelivery { tenant, name, again: Again { since, operator, reason } })
         }
         since => {
-            problems.extend(since.err().map(|problem| FieldProblem::new("since_time", problem)));
+            problems.extend(since.err());
             Err(errors::invalid(&problems))
         }
     }

@@ -5,14 +5,13 @@ use std::convert::Infallible;
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::Sse;
-use axum::response::sse::{Event, KeepAlive};
-use futures::{Stream, StreamExt};
+use axum::response::sse::Event;
+use futures::Stream;
 use proto::v1::analytics_server::Analytics;
 use proto::{Timestamp, v1};
-use tonic::Status;
 
 use super::Http;
-use super::events::{COME_BACK, HEARTBEAT, wait_until_ready};
+use super::events::{stream, wait_until_ready};
 use super::params::{Params, by_name};
 use super::problem::Problem;
 use super::registrations::ask;
@@ -101,15 +100,5 @@ pub async fn overview(
     params.finish()?;
     wait_until_ready(&mut http).await?;
     let overviews = http.services.analytics.watch(ask(v1::WatchOverviewRequest {})).await?.into_inner();
-    Ok(Sse::new(overviews.map(|overview| Ok(told(overview))))
-        .keep_alive(KeepAlive::new().interval(HEARTBEAT).text("alive")))
-}
-
-fn told(overview: Result<v1::Overview, Status>) -> Event {
-    let event = match overview {
-        Ok(overview) => Event::default().event("overview").retry(COME_BACK).json_data(overview),
-        // the stream ends behind it, and the browser comes back
-        Err(status) => Event::default().event("problem").json_data(Problem::from(status)),
-    };
-    event.unwrap_or_else(|_| Event::default().comment("an overview could not be written"))
+    Ok(stream("overview", overviews, |_| None))
 }

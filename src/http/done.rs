@@ -77,11 +77,8 @@ async fn find(http: &Http, token: &str) -> Result<Found, Response> {
         http.pages.code(StatusCode::NOT_FOUND, "", &text)
     })?;
     let problem = |status: tonic::Status| Problem::from(status).into_response();
-    let shard = http.views().shard_of(id).map_err(problem)?;
-    let shard = shard.ok_or_else(|| problem(errors::not_found(&id.to_string())))?;
-    let history = world.log.load(shard, id).await.map_err(|error| problem(errors::of_journal(&error.into())))?;
-    let replayed = Registration::replay(&history).map_err(|error| problem(errors::of_journal(&error.into())))?;
-    let registration = replayed.ok_or_else(|| problem(errors::not_found(&id.to_string())))?;
+    let (shard, id) = http.services.registrations.place(&id.to_string()).map_err(problem)?;
+    let registration = handlers::load(world, shard, id).await.map_err(|error| problem(errors::of_journal(&error)))?;
     Ok(Found { place: (shard, id), registration })
 }
 

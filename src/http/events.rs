@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::{Stream, StreamExt};
 use proto::v1;
 use proto::v1::registrations_server::Registrations;
+use serde::Serialize;
 use tonic::Status;
 
 use super::Http;
@@ -21,9 +22,9 @@ use super::registrations::ask;
 /// The place of the last event that a browser has seen.
 pub const LAST_EVENT_ID: &str = "last-event-id";
 /// After so long without news a comment shows that the connection lives.
-pub const HEARTBEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(10);
 /// When a browser comes back after its connection broke.
-pub const COME_BACK: Duration = Duration::from_secs(1);
+const COME_BACK: Duration = Duration::from_secs(1);
 /// How long a browser waits here while the service reads its log: one that is refused would not come back by itself.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -46,7 +47,7 @@ pub async fn watch(
     };
     wait_until_ready(&mut http).await?;
     let updates = http.services.registrations.watch(ask(request)).await?.into_inner();
-    Ok(Sse::new(updates.map(|update| Ok(told(update)))).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("alive")))
+    Ok(stream("registration", updates, |update| Some(update.sequence)))
 }
 
 /// What a browser sends by itself when it comes back; it knows more than the address that it began with.
@@ -59,21 +60,32 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 pub async fn wait_until_ready(http: &mut Http) -> Result<(), Problem> {
     match tokio::time::timeout(READY_PATIENCE, http.ready.wait_for(|ready| *ready)).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) | Err(_) => {
-            let text = "the service is still reading its log; try again soon";
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "STARTING", text).retry_after(1))
-        }
+        Ok(Err(_)) | Err(_) => Err(Problem::starting()),
     }
 }
 
-fn told(update: Result<v1::Update, Status>) -> Event {
-    let event = match update {
-        Ok(update) => {
-            let event = Event::default().event("registration").id(update.sequence.to_string());
-            event.retry(COME_BACK).json_data(update)
+/// What a service streams, as events called `name`, each with its place in the log if it has one.
+pub fn stream<T: Serialize>(
+    name: &'static str,
+    news: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    place: impl Fn(&T) -> Option<u64> + Send + 'static,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let events = news.map(move |news| Ok(told(name, news, &place)));
+    Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("alive"))
+}
+
+fn told<T: Serialize>(name: &str, news: Result<T, Status>, place: impl Fn(&T) -> Option<u64>) -> Event {
+    let event = match news {
+        Ok(news) => {
+            let event = Event::default().event(name).retry(COME_BACK);
+            let event = match place(&news) {
+                Some(sequence) => event.id(sequence.to_string()),
+                None => event,
+            };
+            event.json_data(news)
         }
         // the stream ends behind it, and the browser comes back
         Err(status) => Event::default().event("problem").json_data(Problem::from(status)),
     };
-    event.unwrap_or_else(|_| Event::default().comment("an update could not be written"))
+    event.unwrap_or_else(|_| Event::default().comment("it could not be written"))
 }

@@ -8,7 +8,7 @@ use events::{Event, ObjectRef, Registration};
 
 use super::Http;
 use super::problem::Problem;
-use crate::grpc::{convert, errors};
+use crate::grpc::errors;
 
 /// GET /api/registration/{id}/packet
 pub async fn packet(State(http): State<Http>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -63,8 +63,7 @@ pub async fn proof(State(http): State<Http>, Path(id): Path<String>) -> Result<R
 
 /// The registration and all its events, from the log.
 async fn story(http: &Http, text: &str) -> Result<(Registration, Vec<Event>), Problem> {
-    let id = convert::id(text)?;
-    let shard = http.views().shard_of(id)?.ok_or_else(|| errors::not_found(text))?;
+    let (shard, id) = http.services.registrations.place(text)?;
     let history = http.world().log.load(shard, id).await.map_err(|error| errors::of_journal(&error.into()))?;
     let registration = Registration::replay(&history)
         .map_err(|error| errors::of_journal(&error.into()))?

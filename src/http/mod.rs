@@ -21,6 +21,7 @@ mod status;
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use handlers::World;
 use tokio::net::TcpListener;
 use tokio::sync::watch as latest;
@@ -48,10 +49,11 @@ pub struct HttpOptions {
 /// What the routes share; clones are cheap.
 #[derive(Clone)]
 struct Http {
-    services: Services,
+    services: Arc<Services>,
     ready: latest::Receiver<bool>,
     pages: Arc<done::Pages>,
-    document: Arc<serde_json::Value>,
+    /// The OpenAPI document, as it is sent.
+    document: Bytes,
 }
 
 impl Http {
@@ -71,10 +73,10 @@ impl Http {
 pub async fn serve(options: HttpOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (routes, document) = routes::all().finish();
     let http = Http {
-        services: options.services,
+        services: Arc::new(options.services),
         ready: options.ready,
         pages: Arc::new(done::Pages::new()?),
-        document: Arc::new(document),
+        document: document.to_string().into(),
     };
     let guard = Guard::new(&options.public_url, options.requests_per_s);
     let router = guard::around(routes.fallback(routes::nowhere).with_state(http), guard);

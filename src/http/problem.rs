@@ -71,6 +71,12 @@ impl Problem {
         self
     }
 
+    /// 503 while the service reads its log.
+    pub fn starting() -> Self {
+        let text = "the service is still reading its log; try again soon";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "STARTING", text).retry_after(1)
+    }
+
     /// What is wrong, in a sentence for people.
     pub fn detail(&self) -> &str {
         &self.0.detail

@@ -1,8 +1,10 @@
 //! Every route, with what it takes and answers.
 
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use axum::{Json as Answer, http::StatusCode};
 use serde_json::{Value, json};
 
 use super::openapi::{Api, Operation};
@@ -253,8 +255,8 @@ fn for_people(api: Api) -> Api {
 }
 
 /// GET /openapi.json
-async fn document(State(http): State<Http>) -> Answer<Value> {
-    Answer(http.document.as_ref().clone())
+async fn document(State(http): State<Http>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], http.document)
 }
 
 /// Everything else.

@@ -2,7 +2,6 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
@@ -24,8 +23,7 @@ pub async fn readyz(State(http): State<Http>) -> Result<Answer<Value>, Problem> 
     if *http.ready.borrow() {
         return Ok(Answer(json!({ "status": "ready" })));
     }
-    let text = "the service is still reading its log; try again soon";
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "STARTING", text).retry_after(1))
+    Err(Problem::starting())
 }
 
 /// GET /metrics, for Prometheus.

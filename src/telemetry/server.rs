@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http;
 use axum::middleware::Next;
 use events::record::TraceContext;
+use events::trace::DURATION_BOUNDS_S;
 use handlers::trace::{self, TARGET};
 use opentelemetry::metrics::Histogram;
 use opentelemetry::trace::FutureExt;
@@ -17,8 +18,6 @@ use tower::{Layer, Service};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
 
-/// Bounds of the buckets, in seconds, as the semantic conventions advise them.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// The codes of gRPC by their numbers.
 const CODES: [&str; 17] = [
     "OK",
@@ -54,7 +53,7 @@ static HTTP: LazyLock<Histogram<f64>> = LazyLock::new(|| {
 fn duration(name: &'static str, description: &'static str) -> Histogram<f64> {
     let meter = global::meter("regflow");
     let histogram = meter.f64_histogram(name).with_unit("s").with_description(description);
-    histogram.with_boundaries(SECONDS.to_vec()).build()
+    histogram.with_boundaries(DURATION_BOUNDS_S.to_vec()).build()
 }
 
 /// The trace that a request names; nothing for none, two, or an invalid one.

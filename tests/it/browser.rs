@@ -20,6 +20,8 @@ const FLAGS: [&str; 7] = [
     "--no-first-run",
     "--disable-quic",
 ];
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(50);
 /// What people see on a desk, and on a phone.
 pub const DESK: (u32, u32) = (1280, 900);
 pub const PHONE: (u32, u32) = (390, 844);
@@ -86,16 +88,25 @@ impl Person {
                 return element;
             }
             assert!(Instant::now() < deadline, "never seen: {css}\n{}", self.reads("body").await);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
     /// Waits until an element says it.
     pub async fn sees_text(&self, css: &str, text: &str) {
+        self.waits(css, text, true).await;
+    }
+
+    /// Waits until an element does not say it.
+    pub async fn sees_no_text(&self, css: &str, text: &str) {
+        self.waits(css, text, false).await;
+    }
+
+    async fn waits(&self, css: &str, text: &str, says: bool) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.reads(css).await.contains(text) {
-            assert!(Instant::now() < deadline, "{css} never says `{text}`\n{}", self.reads("body").await);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        while self.reads(css).await.contains(text) != says {
+            assert!(Instant::now() < deadline, "{css} and `{text}`: never {says}\n{}", self.reads("body").await);
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -145,8 +156,9 @@ impl Person {
         let width = self.page.get_window_rect().await.unwrap().width;
         let before = self.page.get_window_rect().await.unwrap();
         self.page.set_window_rect(0, 0, u32::try_from(width).unwrap(), u32::try_from(height).unwrap()).await.unwrap();
-        // charts are drawn anew for the new size
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // charts are drawn anew for the new size: in the first frame they hear of it, in the second they stand
+        let drawn = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()));";
+        self.page.execute_async(drawn, vec![]).await.unwrap();
         self.page.screenshot(&folder.join(format!("{name}.png"))).await.unwrap();
         let (width, height) = (u32::try_from(before.width).unwrap(), u32::try_from(before.height).unwrap());
         self.page.set_window_rect(0, 0, width, height).await.unwrap();

@@ -1,26 +1,18 @@
 //! Done, said by the mail's link or by the short code; looking changes nothing.
 
-use std::time::{Duration, Instant};
-
+use events::Timestamp;
+use events::seal::MasterKey;
 use proto::v1::RegistrationState as State;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, StatusCode};
 
 use crate::http::Web;
-use crate::support::{PATIENCE, Service, Stage, product};
+use crate::support::{Service, Stage, product};
 
-/// The text of the only mail.
-async fn mail(stage: &Stage) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    while stage.sandbox.mailbox().mails().is_empty() {
-        assert!(Instant::now() < deadline, "no mail came");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    stage.sandbox.mailbox().mails()[0].parse().unwrap().body_text(0).unwrap().into_owned()
-}
-
-/// The path of the link in a mail, and the code beside it.
-fn link_and_code(service: &Service, text: &str) -> (String, String) {
+/// The path of the link in the one mail, and the code beside it.
+pub async fn link_and_code(stage: &Stage, service: &Service) -> (String, String) {
+    let mail = stage.mail().await;
+    let text = mail.parse().unwrap().body_text(0).unwrap().into_owned();
     let link = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{}/done/", service.http))).unwrap();
     let code = text.split("and the code ").nth(1).unwrap();
     (format!("/done/{link}"), code.chars().take(9).collect())
@@ -52,7 +44,7 @@ async fn a_hundred_looks_change_nothing_and_one_press_of_the_button_does() {
     let web = Web::of(&service);
     let id = service.submit(product("Hartmann", "Kaffeemühle", "10001")).await.id;
     let before = service.wait_for_packet(&id).await;
-    let (path, _) = link_and_code(&service, &mail(&stage).await);
+    let (path, _) = link_and_code(&stage, &service).await;
     for n in 0..100 {
         let method = if n % 2 == 0 { Method::GET } else { Method::HEAD };
         assert_eq!(web.request(method, &path).send().await.unwrap().status(), StatusCode::OK);
@@ -93,7 +85,7 @@ async fn the_short_code_leads_to_the_same_page_and_guesses_are_counted() {
     let web = Web::of(&service);
     let id = service.submit(product("Hartmann", "Kaffeemühle", "10002")).await.id;
     let reference = service.wait_for_packet(&id).await.reference;
-    let (_, code) = link_and_code(&service, &mail(&stage).await);
+    let (_, code) = link_and_code(&stage, &service).await;
     let typed = |code: &str| {
         let body = format!("reference={}&code={}", reference.to_lowercase(), code.to_lowercase().replace('-', "+"));
         web.request(Method::POST, "/done").header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body).send()
@@ -113,19 +105,29 @@ async fn the_short_code_leads_to_the_same_page_and_guesses_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_link_opens_nothing_and_leads_to_the_code() {
+async fn a_changed_or_expired_link_opens_nothing_and_leads_to_the_code() {
     let stage = Stage::new().await;
     let mut service = stage.start().await;
     let web = Web::of(&service);
     let id = service.submit(product("Hartmann", "Kaffeemühle", "10003")).await.id;
     let before = service.wait_for_packet(&id).await;
-    let (path, _) = link_and_code(&service, &mail(&stage).await);
+    let (path, _) = link_and_code(&stage, &service).await;
     let (head, tail) = path.split_at(path.len() - 5);
     let forged = format!("{head}{}", tail.chars().rev().collect::<String>());
-    for path in [forged.as_str(), "/done/nonsense"] {
+    // signed by the service's own key, for a second that is long gone
+    let key = std::fs::read_to_string(stage.data.path().join("master.key")).unwrap();
+    let expired = MasterKey::new(hex::decode(key.trim()).unwrap().try_into().unwrap())
+        .link_key()
+        .token(id.parse().unwrap(), Timestamp(1_000_000));
+    for (path, says) in [
+        (forged.as_str(), "it was changed"),
+        ("/done/nonsense", "it was changed"),
+        (&format!("/done/{expired}"), "has expired"),
+    ] {
         let page = web.get(path).await;
         assert_eq!(page.status(), StatusCode::NOT_FOUND);
-        assert!(page.text().await.unwrap().contains("action=\"/done\""), "the page for the code");
+        let text = page.text().await.unwrap();
+        assert!(text.contains("action=\"/done\"") && text.contains(says), "the page for the code: {text}");
         assert_eq!(press(&web, path, "X", b"").await.status(), StatusCode::NOT_FOUND);
     }
     assert_eq!(service.get(&id).await.sequence, before.sequence);

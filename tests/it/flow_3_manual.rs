@@ -1,24 +1,10 @@
 //! Flow 3: nothing automatic works, so the owner gets a packet and finishes it.
 
-use std::time::{Duration, Instant};
-
 use proto::v1::{self, RegistrationState as State};
 use sandbox::faults::Target;
 use tonic::Code;
 
-use crate::support::{BOUGHT_DAYS_AGO, PATIENCE, Stage, days_ago, product};
-
-/// The one mail in the mailbox.
-async fn mail(stage: &Stage) -> sandbox::Mail {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(mail) = stage.sandbox.mailbox().mails().first() {
-            return (**mail).clone();
-        }
-        assert!(Instant::now() < deadline, "no mail came");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
+use crate::support::{BOUGHT_DAYS_AGO, Stage, days_ago, product};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_captcha_sends_the_owner_a_packet_and_done_is_said_once() {
@@ -28,7 +14,7 @@ async fn a_captcha_sends_the_owner_a_packet_and_done_is_said_once() {
     let waiting = service.wait_for_packet(&id).await;
     assert_eq!((waiting.state(), waiting.manual_reason()), (State::ManualRequired, v1::ManualReason::Captcha));
 
-    let mail = mail(&stage).await;
+    let mail = stage.mail().await;
     assert_eq!(mail.to, ["zoe.canary@example.org"]);
     assert!(mail.subject.contains("Gran Fondo"), "{}", mail.subject);
     assert_eq!(mail.message_id.as_deref(), waiting.packet.as_ref().map(|p| p.message_id.trim_matches(['<', '>'])));
@@ -56,7 +42,7 @@ async fn an_unknown_brand_gets_a_packet_of_the_generic_kind() {
     let waiting = service.wait_for_packet(&id).await;
     assert_eq!(waiting.maker, "generic");
     assert_eq!(waiting.manual_reason(), v1::ManualReason::UnknownBrand);
-    let mail = mail(&stage).await;
+    let mail = stage.mail().await;
     assert!(mail.parse().unwrap().body_text(0).unwrap().contains("Tamsin & Lowe"));
 }
 
@@ -80,7 +66,7 @@ async fn a_register_by_date_comes_as_a_calendar_entry() {
     let id = service.submit(product("Norrland", "VK 200", "NL60000001")).await.id;
     let waiting = service.wait_for_packet(&id).await;
     assert_eq!(waiting.manual_reason(), v1::ManualReason::MethodsExhausted);
-    let mail = mail(&stage).await;
+    let mail = stage.mail().await;
     let (calendar, bytes) = mail.attachment(2).unwrap();
     assert!(calendar.filename.ends_with(".ics"), "{}", calendar.filename);
     let text = String::from_utf8(bytes.to_vec()).unwrap();

@@ -268,6 +268,48 @@ async fn an_operator_pauses_and_redrives_by_posts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn analytics_are_asked_by_window_maker_and_method_and_the_overview_is_streamed() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let web = Web::of(&service);
+    for n in 0..2 {
+        let id = service.submit(product("Norrland", "VK 200", &format!("NO6000000{n}"))).await.id;
+        service.wait_for_state(&id, State::Success).await;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let metrics = loop {
+        let (status, metrics) = web.json("/analytics?window=15m&maker=norrland&method=API&resolution=minute").await;
+        if status == StatusCode::OK && metrics["total"]["attempts"] == "2" {
+            break metrics;
+        }
+        assert!(Instant::now() < deadline, "never counted: {metrics}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(
+        (&metrics["series"][0]["maker"], &metrics["total"]["successPercent"]),
+        (&json!("norrland"), &json!(100.0))
+    );
+    for (path, field) in [
+        ("/analytics?window=2h", "window"),
+        ("/analytics?resolution=second", "resolution"),
+        ("/analytics?method=FAX", "method"),
+        ("/analytics/circuits?limit=5000", "limit"),
+        ("/analytics/incidents?open=perhaps", "open"),
+    ] {
+        let (status, problem) = web.json(path).await;
+        assert_eq!((status, problem["errors"][0]["field"].as_str()), (StatusCode::BAD_REQUEST, Some(field)), "{path}");
+    }
+    for path in ["/analytics/circuits?window=24h&maker=norrland", "/analytics/health", "/analytics/incidents?open=true"]
+    {
+        assert_eq!(web.json(path).await.0, StatusCode::OK, "{path}");
+    }
+    let mut overview = web.get("/analytics/overview").await;
+    let first = tokio::time::timeout(PATIENCE, overview.chunk()).await.expect("it comes at once").unwrap().unwrap();
+    let first = String::from_utf8_lossy(&first).into_owned();
+    assert!(first.contains("event: overview") && first.contains("Norrland Appliances"), "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn foreign_hosts_and_origins_and_those_who_ask_too_much_are_turned_away() {
     let stage = Stage::new().await;
     let mut command = stage.command();

@@ -1,14 +1,13 @@
 //! The pages in a real browser against the real service: register and watch it live, finish by the mailed page, operate.
 
-use std::time::{Duration, Instant};
-
 use proto::v1::{self, RegistrationState as State};
 use sandbox::Maker;
 use sandbox::faults::{Fault, Mode, Scope};
 use thirtyfour::{By, Key};
 
 use crate::browser::{DESK, PHONE, Person};
-use crate::support::{BOUGHT_DAYS_AGO, PATIENCE, Service, Stage, days_ago, product};
+use crate::done::link_and_code;
+use crate::support::{BOUGHT_DAYS_AGO, Service, Stage, days_ago, product};
 
 /// The slowest first paint that people do not notice.
 const FIRST_PAINT_MS_MAX: f64 = 1_000.0;
@@ -54,20 +53,6 @@ async fn a_person_registers_a_product_and_watches_it_succeed() {
     person.leaves().await;
 }
 
-/// The address behind the link of the newest mail.
-async fn link(stage: &Stage, service: &Service) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(mail) = stage.sandbox.mailbox().mails().last() {
-            let text = mail.parse().unwrap().body_text(0).unwrap().into_owned();
-            let start = format!("{}/done/", service.http);
-            return text.lines().find(|line| line.trim().starts_with(&start)).unwrap().trim().to_owned();
-        }
-        assert!(Instant::now() < deadline, "no mail came");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_finishes_by_the_mailed_page_on_a_phone_while_somebody_watches() {
     let stage = Stage::new().await;
@@ -78,7 +63,8 @@ async fn an_owner_finishes_by_the_mailed_page_on_a_phone_while_somebody_watches(
     watcher.sees("#story [data-event=packet_sent]").await;
     watcher.sees("[data-action=complete]").await;
 
-    let owner = Person::at(&service.http, &link(&stage, &service).await, PHONE).await;
+    let (page, _) = link_and_code(&stage, &service).await;
+    let owner = Person::at(&service.http, &page, PHONE).await;
     owner.sees_text("main", "Kaffeemühle").await;
     watcher.sees("#story [data-event=packet_opened]").await;
     owner.keeps_picture("done").await;
@@ -156,11 +142,7 @@ async fn an_operator_sees_every_panel_filled_pauses_and_resumes_on_one_screen() 
     operator.types("#wish-reason", "they are back").await;
     operator.presses("#wish-submit").await;
     service.wait_for_state(&waiting, State::Success).await;
-    let deadline = Instant::now() + PATIENCE;
-    while operator.reads("#maker-norrland").await.contains("paused") {
-        assert!(Instant::now() < deadline, "never resumed");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    operator.sees_no_text("#maker-norrland", "paused").await;
     operator.goes_to("/registrations?state=SUCCESS&maker=norrland").await;
     operator.sees("#rows tr").await;
     operator.keeps_picture("registrations").await;

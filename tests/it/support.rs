@@ -114,6 +114,18 @@ impl Stage {
         self.sandbox.ledger().entries(&Filter::default(), 1_000)
     }
 
+    /// The one mail in the mailbox, once it is there.
+    pub async fn mail(&self) -> sandbox::Mail {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(mail) = self.sandbox.mailbox().mails().first() {
+                return (**mail).clone();
+            }
+            assert!(Instant::now() < deadline, "no mail came");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Sets a fault for a maker.
     pub fn fault(&self, maker: Maker, fault: Fault) {
         self.sandbox.faults().set(Target::Maker(maker), fault);

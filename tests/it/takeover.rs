@@ -12,9 +12,8 @@ use crate::nats::Nats;
 use crate::support::{Service, Stage, product, signal};
 
 const MASTER_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
-/// From the death of the one to the first success of the other: ten seconds are promised and some six are seen; the rest is
-/// for a machine that does much else.
-const TAKEOVER_MAX: Duration = Duration::from_secs(20);
+/// From the death of the one to the first call of the other.
+const TAKEOVER_MAX: Duration = Duration::from_secs(10);
 
 /// A `serve` command beside others on the same NATS, with a data folder of its own.
 fn beside(stage: &Stage, nats: &Nats, data: &Path) -> Command {

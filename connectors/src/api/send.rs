@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Instant;
 
+use events::trace::{DURATION_BOUNDS_S, TARGET};
 use opentelemetry::metrics::Histogram;
 use opentelemetry::{KeyValue, global};
 use reqwest::{Request, RequestBuilder, Response};
@@ -11,15 +12,12 @@ use tracing::{Instrument, Span, info_span};
 
 use crate::connector::Connector;
 
-/// Bounds of the buckets, in seconds, as the semantic conventions advise them.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     global::meter("regflow")
         .f64_histogram("http.client.request.duration")
         .with_unit("s")
         .with_description("How long makers' APIs took to begin their answers.")
-        .with_boundaries(SECONDS.to_vec())
+        .with_boundaries(DURATION_BOUNDS_S.to_vec())
         .build()
 });
 
@@ -58,7 +56,7 @@ pub(super) async fn send(connector: &Connector, request: RequestBuilder) -> Resu
 /// Neither path nor query: a maker's address may hold a serial number or a key.
 fn begin(connector: &Connector, request: &Request) -> Span {
     info_span!(
-        target: "regflow::span",
+        target: TARGET,
         "HTTP",
         otel.name = request.method().as_str(),
         otel.kind = "client",

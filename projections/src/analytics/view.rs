@@ -21,6 +21,7 @@ use crate::error::{Doubt, ViewError};
 use crate::fold::PAGE_RECORDS_MAX;
 use crate::opening::{self, OpenedStore, SetAside};
 use crate::store::Store;
+use crate::view::advance;
 
 /// How often `tick` writes: what is not written is read again from the log.
 pub const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -136,6 +137,11 @@ impl AnalyticsView {
     #[must_use]
     pub fn position(&self) -> Sequence {
         *self.0.position.borrow()
+    }
+
+    /// Nothing up to `sequence` is missing here: what stands there cannot be read.
+    pub fn pass(&self, sequence: Sequence) {
+        advance(&self.0.position, sequence);
     }
 
     /// How the makers did over a window.

@@ -5,7 +5,7 @@ use std::fs;
 use regflow_projections::{AnalyticsOpened, AnalyticsView, Doubt, StatusView, ViewError};
 
 use super::{all_of, open, story, view};
-use crate::history::{NOW, STREAM};
+use crate::history::{Log, NOW, STREAM};
 
 #[test]
 fn a_restart_at_any_place_gives_the_numbers_of_one_run() {
@@ -38,15 +38,19 @@ fn a_restart_at_any_place_gives_the_numbers_of_one_run() {
     }
 }
 
-#[test]
-fn the_checkpoint_names_the_last_record_whichever_kind_it_is() {
-    let log = story();
-    let folder = tempfile::tempdir().unwrap();
+/// A view that has taken in the story and written it, closed again.
+fn written() -> (tempfile::TempDir, std::path::PathBuf, Log) {
+    let (log, folder) = (story(), tempfile::tempdir().unwrap());
     let dir = folder.path().join("analytics");
     let view = open(&dir);
     view.apply(&log.records, &log.makers).unwrap();
     view.write().unwrap();
-    drop(view);
+    (folder, dir, log)
+}
+
+#[test]
+fn the_checkpoint_names_the_last_record_whichever_kind_it_is() {
+    let (_folder, dir, log) = written();
     let checkpoint = AnalyticsView::open(&dir, STREAM, NOW).unwrap().checkpoint.unwrap();
     let last = log.makers.last().unwrap();
     assert_eq!((checkpoint.sequence, checkpoint.hash), (last.sequence, last.hash));
@@ -69,13 +73,7 @@ fn what_is_not_written_yet_is_shown_and_a_tick_in_time_writes_it() {
 
 #[test]
 fn a_view_of_another_stream_or_another_kind_is_moved_aside() {
-    let log = story();
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().join("analytics");
-    let view = open(&dir);
-    view.apply(&log.records, &log.makers).unwrap();
-    view.write().unwrap();
-    drop(view);
+    let (folder, dir, log) = written();
     let opened = AnalyticsView::open(&dir, STREAM + 1, NOW).unwrap();
     assert_eq!((opened.view.position(), opened.checkpoint), (0, None));
     assert!(matches!(opened.set_aside.unwrap().why, Doubt::OtherStream { found: STREAM }));
