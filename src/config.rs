@@ -9,13 +9,12 @@ use anyhow::{Context, bail};
 use config::{Config, Environment, File, FileFormat};
 use events::MailPreference;
 use events::line::Ageing;
-use secrecy::SecretString;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The committed file: the manual of all keys, and their defaults.
 pub const DEFAULTS: &str = include_str!("../regflow.toml");
-/// Largest settings or secret file, in bytes.
+/// Largest settings file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The section of the settings that is a list.
 const WEBHOOKS: &str = "webhooks";
@@ -305,18 +304,6 @@ fn check_public_url(text: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     bail!("server.public_url is `{text}`; write it like https://register.example.org, or leave it empty")
-}
-
-/// A secret from `NAME` or from the file that `NAME_FILE` names; nothing when neither is set.
-pub fn secret(name: &str) -> anyhow::Result<Option<SecretString>> {
-    if let Some(value) = std::env::var_os(name) {
-        let text = value.into_string().map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))?;
-        return Ok(Some(text.into()));
-    }
-    match std::env::var_os(format!("{name}_FILE")) {
-        Some(path) => Ok(Some(read_bounded(Path::new(&path))?.trim().to_owned().into())),
-        None => Ok(None),
-    }
 }
 
 fn read_bounded(path: &Path) -> anyhow::Result<String> {

@@ -9,6 +9,7 @@ mod demo;
 mod grpc;
 mod household;
 mod http;
+mod secrets;
 mod serve;
 mod show;
 mod telemetry;
@@ -120,11 +121,13 @@ fn connectors(command: &ConnectorsCommand) -> ExitCode {
 }
 
 fn print_settings(file: Option<std::path::PathBuf>) -> ExitCode {
-    let printed =
-        settings(file).and_then(|settings| Ok((toml::to_string_pretty(&settings)?, waits::in_words(&settings)?)));
+    let printed = settings(file).and_then(|settings| {
+        let text = toml::to_string_pretty(&secrets::without_secrets(&settings))?;
+        Ok((text, secrets::in_words(&settings), waits::in_words(&settings)?))
+    });
     match printed {
-        Ok((text, waits)) => {
-            tell!("{}\n\n{waits}", text.trim_end());
+        Ok((text, secrets, waits)) => {
+            tell!("{}\n\n{secrets}\n{waits}", text.trim_end());
             ExitCode::SUCCESS
         }
         Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),

@@ -27,9 +27,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, BrowserSettings, Durability, Settings, WebhookSettings};
+use crate::config::{BrowserSettings, Durability, Settings, WebhookSettings};
 use crate::grpc::{self, GrpcOptions, Services, Views};
 use crate::http::{self, HttpOptions};
+use crate::secrets;
 use crate::telemetry;
 
 /// The embedded server's folder below the data folder.
@@ -51,7 +52,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let shutdown = shutdown_signal();
     let running = Box::pin(start(settings, shutdown.clone())).await?;
-    tracing::info!(page = %format_args!("http://{}/", running.http_addr), grpc = %running.grpc_addr, nats = running.nats_url, "regflow serves");
+    tracing::info!(page = %format_args!("http://{}/", running.http_addr), grpc = %running.grpc_addr, nats = secrets::masked(&running.nats_url), "regflow serves");
     shutdown.cancelled().await;
     tracing::info!("stopping; what is under way stays in the log");
     running.stopped().await
@@ -307,7 +308,7 @@ impl Running {
             pid: std::process::id(),
             grpc: format!("http://{}", self.grpc_addr),
             http: format!("http://{}", self.http_addr),
-            nats_url: self.nats_url.clone(),
+            nats_url: secrets::masked(&self.nats_url),
             nats_pid: self.embedded.as_ref().map(Embedded::pid),
         }
     }
@@ -358,7 +359,7 @@ fn webhooks(settings: &Settings, outbox: Outbox, lease: Lease) -> anyhow::Result
             name: of.name.clone(),
             tenant: of.tenant.clone(),
             url: of.url.clone(),
-            secret: config::secret(&of.secret_env)?.map(|secret| secret.expose_secret().trim().to_owned()),
+            secret: secrets::secret(&of.secret_env)?,
             facts: of.types.clone(),
         })
     };
@@ -380,7 +381,7 @@ fn smtp(settings: &Settings) -> anyhow::Result<SmtpConfig> {
         port: smtp.port,
         tls: smtp.tls,
         username: (!smtp.username.is_empty()).then(|| smtp.username.clone()),
-        password: config::secret("REGFLOW_SMTP_PASSWORD")?,
+        password: secrets::secret("REGFLOW_SMTP_PASSWORD")?,
         from: smtp.from.clone(),
         timeout: Duration::from_secs(smtp.timeout_s),
         pool_size: smtp.connections,
@@ -411,7 +412,7 @@ fn browser_options(settings: &BrowserSettings, data: &Path) -> anyhow::Result<Br
 
 /// From the environment, a file that it names, or a file of our own that the first start makes.
 fn key(name: &str, file: &Path) -> anyhow::Result<KeyBytes> {
-    match config::secret(name)? {
+    match secrets::secret(name)? {
         Some(hex) => Ok(bus::key_from_hex(name, hex.expose_secret())?),
         None => Ok(bus::load_or_create_key(file)?),
     }
@@ -458,10 +459,11 @@ async fn connect(
         embedded: embedded.map(Embedded::disk_sync),
         monitor_url: (!monitor_url.is_empty()).then_some(monitor_url),
         credentials_file: path(&settings.nats.credentials),
+        nkey_seed: secrets::secret("REGFLOW_NATS_NKEY")?,
         ca_file: path(&settings.nats.ca),
         ..BusOptions::new(topology, master.clone())
     };
-    Bus::connect(url, options).await.with_context(|| format!("failed to open NATS at {url}"))
+    Bus::connect(url, options).await.with_context(|| format!("failed to open NATS at {}", secrets::masked(url)))
 }
 
 fn world_options(settings: &Settings, public_url: String) -> anyhow::Result<WorldOptions> {

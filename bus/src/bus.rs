@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use events::seal::MasterKey;
 use events::subject;
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::committer::CommitMode;
@@ -54,6 +55,8 @@ pub struct BusOptions {
     pub monitor_url: Option<String>,
     /// A `.creds` file of the account.
     pub credentials_file: Option<PathBuf>,
+    /// The seed of the user's nkey (`SU...`).
+    pub nkey_seed: Option<SecretString>,
     /// Certificates that the server's is checked against, in place of none (then TLS is required).
     pub ca_file: Option<PathBuf>,
     /// Longest wait for the first connection.
@@ -71,6 +74,7 @@ impl BusOptions {
             embedded: None,
             monitor_url: None,
             credentials_file: None,
+            nkey_seed: None,
             ca_file: None,
             connect_timeout: Duration::from_secs(10),
         }
@@ -137,7 +141,11 @@ impl Bus {
     /// # Errors
     /// [`BusError`] with what is wrong and the remedy.
     pub async fn connect(url: &str, options: BusOptions) -> Result<Self, BusError> {
-        let access = Access { credentials_file: options.credentials_file.clone(), ca_file: options.ca_file.clone() };
+        let access = Access {
+            credentials_file: options.credentials_file.clone(),
+            nkey_seed: options.nkey_seed.clone(),
+            ca_file: options.ca_file.clone(),
+        };
         let connection = Connection::open(url, &access, options.connect_timeout).await?;
         if !connection.client.is_server_compatible(2, 12, 0) {
             return Err(BusError::TooOld(connection.client.server_info().version));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, Event};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use crate::log::Unavailable;
@@ -23,6 +24,7 @@ const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Access {
     pub credentials_file: Option<PathBuf>,
+    pub nkey_seed: Option<SecretString>,
     pub ca_file: Option<PathBuf>,
 }
 
@@ -103,6 +105,9 @@ async fn options(access: &Access, signs: &Arc<Signs>) -> std::io::Result<Connect
         });
     if let Some(path) = &access.ca_file {
         options = options.add_root_certificates(path.clone()).require_tls(true);
+    }
+    if let Some(seed) = &access.nkey_seed {
+        options = options.nkey(seed.expose_secret().to_owned());
     }
     match &access.credentials_file {
         Some(path) => options.credentials_file(path).await,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 /// A secret longer than this is some other file.
 const SECRET_BYTES_MAX: u64 = 16 * 1024;
@@ -43,9 +44,9 @@ impl SecretRef {
             return Ok(SecretString::from(value.clone()));
         }
         let value = match (&self.env, &self.file) {
-            (Some(name), _) => {
-                environment(name).ok_or_else(|| format!("the environment variable {name} is not set"))?
-            }
+            (Some(name), _) => environment(name)
+                .map(Zeroizing::new)
+                .ok_or_else(|| format!("the environment variable {name} is not set"))?,
             (None, Some(path)) => read_file(path)?,
             (None, None) => return Err("the catalog names no place of the secret".to_owned()),
         };
@@ -66,9 +67,10 @@ impl fmt::Display for SecretRef {
     }
 }
 
-fn read_file(path: &PathBuf) -> Result<String, String> {
+fn read_file(path: &PathBuf) -> Result<Zeroizing<String>, String> {
     use std::io::Read;
-    let mut text = String::new();
+    // room for all of it at once: a text that grows leaves copies behind
+    let mut text = Zeroizing::new(String::with_capacity(SECRET_BYTES_MAX as usize));
     let read = std::fs::File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX).read_to_string(&mut text));
     read.map(|_| text).map_err(|error| format!("the secret file {} cannot be read: {error}", path.display()))
 }

@@ -14,6 +14,7 @@ use bus::{Again, Lease, Outbox, Recipient, Standing, Unavailable};
 use events::schedule::Schedule;
 use events::{Timestamp, subject};
 use reqwest::{Client, Url};
+use secrecy::{ExposeSecret, SecretString};
 use standardwebhooks::Webhook;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -42,7 +43,7 @@ pub struct EndpointOptions {
     /// Where they are posted.
     pub url: String,
     /// `whsec_...`; nothing when it is not set.
-    pub secret: Option<String>,
+    pub secret: Option<SecretString>,
     /// Only these facts; all when empty.
     pub facts: Vec<String>,
 }
@@ -265,7 +266,7 @@ impl Endpoint {
         };
         Ok(Self {
             url: address(&url)?,
-            key: key(secret.as_deref())?,
+            key: key(secret.as_ref())?,
             recipient,
             name,
             tenant,
@@ -309,7 +310,7 @@ fn address(text: &str) -> Result<Url, (&'static str, String)> {
     Ok(url)
 }
 
-fn key(secret: Option<&str>) -> Result<Webhook, (&'static str, String)> {
+fn key(secret: Option<&SecretString>) -> Result<Webhook, (&'static str, String)> {
     let remedy = "make one by: echo \"whsec_$(openssl rand -base64 32)\"";
     let Some(secret) = secret else {
         return Err((
@@ -317,6 +318,7 @@ fn key(secret: Option<&str>) -> Result<Webhook, (&'static str, String)> {
             format!("names a variable that is not set, and nor is the one with _FILE; {remedy}"),
         ));
     };
+    let secret = secret.expose_secret();
     let body = secret.strip_prefix(SECRET_PREFIX).filter(|body| body.len() >= SECRET_CHARS_MIN);
     let key = body.and_then(|_| Webhook::new(secret).ok());
     key.ok_or_else(|| ("secret_env", format!("names something that is no secret of Standard Webhooks; {remedy}")))
@@ -342,7 +344,7 @@ mod tests {
             name: "crm".to_owned(),
             tenant: "shop".to_owned(),
             url: "https://crm.example/hook?token=abc".to_owned(),
-            secret: Some(SECRET.to_owned()),
+            secret: Some(SECRET.into()),
             facts: vec!["expired".to_owned()],
         };
         change(&mut options);
@@ -366,7 +368,7 @@ mod tests {
             ("url", |of| of.url = "ftp://127.0.0.1/".to_owned()),
             ("url", |of| of.url = "https://me:pw@crm.example/".to_owned()),
             ("secret_env", |of| of.secret = None),
-            ("secret_env", |of| of.secret = Some("whsec_short".to_owned())),
+            ("secret_env", |of| of.secret = Some("whsec_short".into())),
             ("types", |of| of.facts = vec!["submitted".to_owned()]),
         ];
         for (key, change) in wrong {

@@ -1,6 +1,7 @@
 //! The bus against real nats-servers, each test with its own.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod accounts;
 mod contract;
 mod embedded;
 mod leases;

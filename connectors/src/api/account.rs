@@ -6,6 +6,7 @@ use events::{ErrorKind, Failure};
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use super::oauth::Oauth;
 use crate::connector::Connector;
@@ -76,13 +77,14 @@ fn open_oauth(
 
 /// `Authorization: Bearer`.
 pub(super) fn bearer(token: &str) -> Result<HeaderValue, Failure> {
-    sensitive(&format!("Bearer {token}"))
+    sensitive(&Zeroizing::new(format!("Bearer {token}")))
 }
 
 /// `Authorization: Basic` (RFC 7617).
 pub(super) fn basic(user: &SecretString, secret: &SecretString) -> Result<HeaderValue, Failure> {
-    let pair = format!("{}:{}", user.expose_secret(), secret.expose_secret());
-    sensitive(&format!("Basic {}", STANDARD.encode(pair)))
+    let pair = Zeroizing::new(format!("{}:{}", user.expose_secret(), secret.expose_secret()));
+    let encoded = Zeroizing::new(STANDARD.encode(&*pair));
+    sensitive(&Zeroizing::new(format!("Basic {}", *encoded)))
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, Failure> {

@@ -7,6 +7,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
 use super::account::{auth, basic, bearer};
 use super::call::{Read, read_body};
@@ -91,7 +92,7 @@ impl Oauth {
         let life = answer.expires_in.map_or(LIFE_UNTOLD, Duration::from_secs).min(LIFE_MAX);
         // a life shorter than the margin: the token serves half of it
         let good_for = life.saturating_sub(RENEW_BEFORE).max(life / 2);
-        Ok(Token { header: bearer(&answer.access_token)?, good_until: asked_at + good_for })
+        Ok(Token { header: bearer(&Zeroizing::new(answer.access_token))?, good_until: asked_at + good_for })
     }
 
     fn request(&self, http: &reqwest::Client) -> Result<reqwest::RequestBuilder, Failure> {
