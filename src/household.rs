@@ -82,7 +82,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Item>> {
     parse(&bytes).with_context(|| format!("failed to read {}", path.display()))
 }
 
-fn parse(bytes: &[u8]) -> anyhow::Result<Vec<Item>> {
+pub fn parse(bytes: &[u8]) -> anyhow::Result<Vec<Item>> {
     // spreadsheets write a byte order mark
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
