@@ -27,6 +27,7 @@ mod pages;
 mod reconcile;
 mod restart;
 mod schemas;
+mod secrets;
 mod subscribers;
 mod support;
 mod takeover;

@@ -25,10 +25,25 @@ impl Drop for Nats {
 
 impl Nats {
     pub fn start(sync: &str) -> Self {
+        Self::start_with(sync, "")
+    }
+
+    /// One with the accounts of nats/accounts.conf.example; and the seed of regflow's own user there.
+    pub fn with_accounts() -> (Self, String) {
+        let pair = nkeys::KeyPair::new_user();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("nats/accounts.conf.example");
+        let mut accounts = std::fs::read_to_string(path).unwrap().replace("UREGFLOW", &pair.public_key());
+        for other in ["UAUDITOR", "USHOP"] {
+            accounts = accounts.replace(other, &nkeys::KeyPair::new_user().public_key());
+        }
+        (Self::start_with("always", &accounts), pair.seed().unwrap())
+    }
+
+    fn start_with(sync: &str, more: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
         let conf = data.path().join("server.conf");
         let text = format!(
-            "listen: 127.0.0.1:-1\nhttp: 127.0.0.1:-1\nports_file_dir: {0:?}\njetstream {{ store_dir: {0:?}, sync_interval: {sync} }}\n",
+            "listen: 127.0.0.1:-1\nhttp: 127.0.0.1:-1\nports_file_dir: {0:?}\njetstream {{ store_dir: {0:?}, sync_interval: {sync} }}\n{more}",
             data.path()
         );
         std::fs::write(&conf, text).unwrap();
