@@ -45,7 +45,8 @@ fn each_check_finds_its_planted_offences() {
 fn every_crate_of_the_workspace_has_its_arrows_declared() {
     let found: Vec<String> = repository::files()
         .iter()
-        .filter(|file| file.path.ends_with("Cargo.toml"))
+        // what fuzzes is built with instruments of its own, outside of the workspace
+        .filter(|file| file.path.ends_with("Cargo.toml") && !file.path.starts_with("fuzz/"))
         .filter_map(|file| manifests::room_of(&file.path).err())
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));

@@ -66,7 +66,35 @@ pub const CHECKS: &[Check] = &[
         find: without_lints,
         offences: &[("bus/Cargo.toml", "[package]\nname = \"regflow-bus\"\n")],
     },
+    Check {
+        rule: "an exception has a reason, and in it the day until which it holds: `until 2027-01-31`",
+        find: lasting_exceptions,
+        offences: &[("deny.toml", "[advisories]\nignore = [\"RUSTSEC-2026-0001\"]\n")],
+    },
 ];
+
+/// The lists of deny.toml that make exceptions.
+const EXCEPTIONS: [(&str, &str); 5] = [
+    ("advisories", "ignore"),
+    ("licenses", "exceptions"),
+    ("licenses", "clarify"),
+    ("bans", "skip"),
+    ("bans", "skip-tree"),
+];
+/// Stands in the reason of an exception, with a day behind it.
+const UNTIL: &str = "until 20";
+
+fn lasting_exceptions(file: &SourceFile) -> Vec<Offence> {
+    let Some(deny) =
+        Some(file).filter(|file| file.path == "deny.toml").and_then(|file| file.text.parse::<Table>().ok())
+    else {
+        return Vec::new();
+    };
+    let of = |(section, list): &(&str, &str)| deny.get(*section)?.get(*list)?.as_array().cloned();
+    let reason = |exception: &Value| exception.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let wrong = EXCEPTIONS.iter().filter_map(of).flatten().filter(|exception| !reason(exception).contains(UNTIL));
+    wrong.map(|exception| (1, format!("{exception}"))).collect()
+}
 
 /// The name of the crate that a manifest belongs to, or that it has no row in the table.
 pub fn room_of(path: &str) -> Result<&'static str, String> {
