@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use events::{ErrorKind, FieldProblem, Outcome};
+use outbound::Refused;
 use thirtyfour::WebElement;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -29,6 +30,8 @@ pub(crate) struct Progress {
     pub(crate) step: usize,
     /// Whether the last step's button was clicked, or may have been.
     pub(crate) clicked_submit: bool,
+    /// How many connections of its pages were refused, and why the last one was.
+    pub(crate) refused: (u32, Option<Refused>),
     /// Whether it may be clicked.
     pub(crate) may_send: MaySend,
 }
