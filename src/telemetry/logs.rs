@@ -85,14 +85,14 @@ where
 }
 
 /// An event is one line, whatever its values hold: what would end it, or turn or move what a terminal shows, is written as an
-/// escape. Colours stay: they are the format's own, it escapes those of values itself.
+/// escape as JSON has them. Colours stay: they are the format's own, it escapes those of values itself.
 fn one_line(line: &str) -> Cow<'_, str> {
     const COLOUR: char = '\u{1b}';
     let harmful = |c: char| c != COLOUR && moves(c);
     if !line.contains(harmful) {
         return Cow::Borrowed(line);
     }
-    let escaped = |c: char| if harmful(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    let escaped = |c: char| if harmful(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
     Cow::Owned(line.chars().map(escaped).collect())
 }
 

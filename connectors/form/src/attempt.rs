@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use events::{ErrorKind, FieldProblem, Outcome};
 use outbound::Refused;
+use serde_json::json;
 use thirtyfour::WebElement;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -18,6 +19,8 @@ use crate::uploads::Uploads;
 use crate::watch::{POLL, Waiting, captcha};
 use crate::{BrowserOptions, Field, FieldKind, Recipe, Step};
 
+/// The driver types nothing beyond: it refuses the whole text (an emoji in a name).
+const KEY_MAX: char = '\u{FFFF}';
 /// How often a button may be found covered before the form counts as changed; a covered button was not clicked.
 const COVERED_MAX: u32 = 2;
 
@@ -123,7 +126,17 @@ impl Attempt<'_> {
     async fn type_in(&mut self, step: &Step, field: &Field) -> Result<(), Stop> {
         let Some(element) = self.find(step, field).await? else { return Ok(()) };
         element.clear().await?;
-        element.send_keys(typeable(&field.value)).await?;
+        let text = typeable(&field.value);
+        if text.is_empty() {
+            return Ok(());
+        }
+        if text.chars().all(|c| c <= KEY_MAX) {
+            element.send_keys(text).await?;
+        } else {
+            // all at once, as an input method would
+            element.focus().await?;
+            self.page.0.cdp().send_raw("Input.insertText", json!({ "text": text })).await?;
+        }
         Ok(())
     }
 

@@ -44,6 +44,10 @@ impl Stop {
             (Self::Driver(error), Some(refused)) if net_code(&message(error)).as_deref() == Some(NOT_LET_THROUGH) => {
                 Self::failed(ErrorKind::FormChanged, format!("the page may not be loaded: {refused}"))
             }
+            // a page went on to one that may not be loaded
+            (Self::Failed(failure), Some(refused)) if failure.kind == ErrorKind::Network => {
+                Self::failed(ErrorKind::FormChanged, format!("the page leads elsewhere than it may: {refused}"))
+            }
             (Self::Failed(_) | Self::Driver(_) | Self::Browser(_), _) => self,
         }
     }

@@ -8,19 +8,20 @@ use jiff::Timestamp;
 mod values;
 
 fn with(values: &[String]) -> PacketData {
-    let mut data: PacketData = serde_json::from_str(include_str!("../examples/packet.json")).unwrap();
+    let mut data: PacketData = serde_json::from_str(include_str!("../examples/packet.json")).expect("it is drawn");
     let field = |value: &String| PacketField { label: "label".to_owned(), value: value.clone(), note: None };
     data.fields = values.iter().map(field).collect();
     data
 }
 
+/// Without white space, which lines break at, and without signs that are never drawn (tags).
 fn without_space(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace()).collect()
+    text.chars().filter(|c| !c.is_whitespace() && !('\u{E0000}'..='\u{E0FFF}').contains(c)).collect()
 }
 
 #[test]
 fn each_hostile_value_is_printed_as_itself_or_refused_by_the_name_of_its_field() {
-    let (renderer, at) = (PacketRenderer::new(None).unwrap(), Timestamp::UNIX_EPOCH);
+    let (renderer, at) = (PacketRenderer::new(None).expect("it is drawn"), Timestamp::UNIX_EPOCH);
     let (printable, refused): (Vec<String>, Vec<String>) =
         values::all().into_iter().partition(|value| check::check(&mut with(std::slice::from_ref(value))).is_ok());
     assert!(printable.len() > 200 && refused.len() > 40, "{} and {}", printable.len(), refused.len());
@@ -47,7 +48,7 @@ fn each_hostile_value_is_printed_as_itself_or_refused_by_the_name_of_its_field()
 
 #[test]
 fn a_hostile_value_in_any_other_field_stays_text() {
-    let (renderer, at) = (PacketRenderer::new(None).unwrap(), Timestamp::UNIX_EPOCH);
+    let (renderer, at) = (PacketRenderer::new(None).expect("it is drawn"), Timestamp::UNIX_EPOCH);
     for value in
         ["#panic()", "]#panic()[", "#read(\"/etc/passwd\")", "*b* _i_ $x$ <l> @r", "= h", "\\u{202e}", "{{ 7*7 }}"]
     {
@@ -74,7 +75,7 @@ fn a_hostile_value_in_any_other_field_stays_text() {
 impl PacketRenderer {
     /// All text of the laid-out pages without its white space, and the fields with blanks in them.
     fn words_of(&self, data: &PacketData, at: Timestamp) -> (String, Vec<String>) {
-        let (document, missing) = render::laid_out(self, data, at).unwrap();
+        let (document, missing) = render::laid_out(self, data, at).expect("it is drawn");
         let mut text = String::new();
         frames::each_text(&document, &mut |item, _left| text.push_str(&item.text));
         (without_space(&text), missing)

@@ -20,6 +20,10 @@ use crate::{Packet, PacketData, PacketError, check, link};
 
 /// How long a worker may take to be ready; loading fonts on a busy machine.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Rust aborts when memory is refused.
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+const SIGXCPU: i32 = 24;
 /// Packets that one worker draws before another takes its place.
 const PACKETS_MAX: u32 = 1_000;
 
@@ -30,6 +34,8 @@ pub struct PressOptions {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// What it finds in its environment beside ours.
+    pub environment: Vec<(&'static str, &'static str)>,
     /// Packets that are drawn at once.
     pub workers_max: usize,
     /// How long one packet may take.
@@ -84,6 +90,7 @@ impl Press {
     async fn start(&self) -> Result<Worker, PacketError> {
         let mut child = Command::new(&self.options.program)
             .args(&self.options.arguments)
+            .envs(self.options.environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // what a panic says may quote somebody's data
@@ -148,10 +155,9 @@ fn ended(status: Option<ExitStatus>) -> PacketError {
     use std::os::unix::process::ExitStatusExt;
     let signal = status.and_then(|status| status.signal());
     let how = match signal {
-        // Rust aborts when memory is refused
-        Some(6) => "it was refused more memory",
-        Some(9) => "it was killed, perhaps for want of memory",
-        Some(24) => "it used up its processor time",
+        Some(SIGABRT) => "it was refused more memory",
+        Some(SIGKILL) => "it was killed, perhaps for want of memory",
+        Some(SIGXCPU) => "it used up its processor time",
         Some(_) => "it crashed",
         None => "it ended by itself",
     };

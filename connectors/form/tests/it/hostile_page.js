@@ -8,7 +8,9 @@ const add = (tag, attributes) => {
 };
 const ended = element => new Promise(resolve => { element.onload = element.onerror = resolve; });
 const marked = (target, way) => target.includes('?') || target.includes('#') ? target : `${target}?way=${way}`;
-const frame = html => add('iframe', { srcdoc: html });
+const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
+// its own page loads, then where that goes
+const frame = html => ended(add('iframe', { srcdoc: html })).then(() => pause(300));
 const socket = target => target.replace(/^http/, 'ws');
 const quoted = text => text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
 
@@ -16,7 +18,7 @@ const ways = {
   img: url => ended(add('img', { src: url })),
   script: url => ended(add('script', { src: url })),
   style: url => ended(add('link', { rel: 'stylesheet', href: url })),
-  iframe: url => add('iframe', { src: url }),
+  iframe: url => ended(add('iframe', { src: url })),
   object: url => add('object', { data: url }),
   fetch: url => fetch(url, { mode: 'no-cors', method: 'POST', body: 'x' }),
   beacon: url => navigator.sendBeacon(url, 'x'),
@@ -30,7 +32,7 @@ const ways = {
   form: url => frame(`<form id=f method=post action="${quoted(url)}"></form><script>f.submit()<` + '/script>'),
   refresh: url => frame(`<meta http-equiv=refresh content="0;url=${quoted(url)}">`),
   redirect: url => fetch(`/to?${encodeURIComponent(url)}`, { mode: 'no-cors' }),
-  redirected: url => add('iframe', { src: `/to?${encodeURIComponent(url)}` }),
+  redirected: url => ended(add('iframe', { src: `/to?${encodeURIComponent(url)}` })),
   window: url => { open(url)?.close(); },
   preload: url => add('link', { rel: 'preload', as: 'image', href: url }),
   prefetch: url => add('link', { rel: 'prefetch', href: url }),
@@ -47,13 +49,13 @@ const ways = {
     const peer = new RTCPeerConnection({ iceServers: servers });
     peer.createDataChannel('x');
     return peer.createOffer().then(offer => peer.setLocalDescription(offer))
-      .then(() => new Promise(resolve => setTimeout(resolve, 400))).then(() => peer.close());
+      .then(() => pause(400)).then(() => peer.close());
   },
 };
 // one is enough of what costs a process or a thread each
 const FEW = new Set(['worker', 'window', 'calls', 'object', 'embed', 'iframe', 'redirected', 'form', 'refresh', 'transport', 'video']);
 const FEW_MAX = 8;
-const within = (ms, promise) => Promise.race([promise, new Promise(resolve => setTimeout(resolve, ms))]);
+const within = (ms, promise) => Promise.race([promise, pause(ms)]);
 
 (async () => {
   for (const [way, go] of Object.entries(ways)) {

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use events::{ErrorKind, Outcome};
@@ -89,36 +89,46 @@ fn to_this_machine(address: SocketAddr) -> SocketAddr {
     if address.ip() == IpAddr::V4(PUBLIC) { (Ipv4Addr::LOCALHOST, address.port()).into() } else { address }
 }
 
-fn resolver() -> Resolver {
-    let looks = AtomicUsize::new(0);
-    let answer = move |name: &str| {
-        let leads = |text: &str| vec![text.parse::<IpAddr>().unwrap()];
-        match name.trim_end_matches('.') {
-            "maker.test" | "friend.test" => vec![PUBLIC.into()],
-            // public once, for the page itself
-            "rebind.test" if looks.fetch_add(1, Ordering::SeqCst) == 0 => vec![PUBLIC.into()],
-            "loopback.test" | "rebind.test" | "localhost" | "a.localhost" => leads("127.0.0.1"),
-            "loopback6.test" => leads("::1"),
-            "mapped.test" => leads("::ffff:127.0.0.1"),
-            "compatible.test" => leads("::127.0.0.1"),
-            "nat64.test" => leads("64:ff9b::7f00:1"),
-            "nothing.test" => leads("0.0.0.0"),
-            "nothing6.test" => leads("::"),
-            "all.test" => vec![Ipv4Addr::LOCALHOST.into(), "::1".parse().unwrap()],
-            "metadata.test" => leads("169.254.169.254"),
-            "house.test" => leads("192.168.1.1"),
-            _ => Vec::new(),
-        }
-    };
+/// Names as the public internet and a few liars would answer.
+pub fn resolver() -> Resolver {
     Resolver::of(answer).routed(to_this_machine)
 }
 
-fn browsers(name: &str) -> Browsers {
+/// The same, but `rebind.test` is public at the first look, for the page itself.
+fn rebinding_resolver() -> Resolver {
+    let looks = AtomicUsize::new(0);
+    let first = move || looks.fetch_add(1, Ordering::SeqCst) == 0;
+    Resolver::of(move |name| if name == "rebind.test" && first() { vec![PUBLIC.into()] } else { answer(name) })
+        .routed(to_this_machine)
+}
+
+fn answer(name: &str) -> Vec<IpAddr> {
+    let leads = |text: &str| vec![text.parse::<IpAddr>().unwrap()];
+    match name.trim_end_matches('.') {
+        "maker.test" | "friend.test" => vec![PUBLIC.into()],
+        "loopback.test" | "rebind.test" | "localhost" | "a.localhost" => leads("127.0.0.1"),
+        "loopback6.test" => leads("::1"),
+        "mapped.test" => leads("::ffff:127.0.0.1"),
+        "compatible.test" => leads("::127.0.0.1"),
+        "nat64.test" => leads("64:ff9b::7f00:1"),
+        "nothing.test" => leads("0.0.0.0"),
+        "nothing6.test" => leads("::"),
+        "all.test" => vec![Ipv4Addr::LOCALHOST.into(), "::1".parse().unwrap()],
+        "metadata.test" => leads("169.254.169.254"),
+        "house.test" => leads("192.168.1.1"),
+        _ => Vec::new(),
+    }
+}
+
+/// Waits for long pages, and does not wait for missing ones.
+static PATIENT: LazyLock<Browsers> = LazyLock::new(|| browsers("patient", Duration::from_secs(12), resolver()));
+static HASTY: LazyLock<Browsers> = LazyLock::new(|| browsers("hasty", Duration::from_millis(400), resolver()));
+
+fn browsers(name: &str, element_timeout: Duration, resolver: Resolver) -> Browsers {
     let _on_runtime = RUNTIME.enter();
     browsers_in(folder(name), |options| {
-        options.sessions_max = 1;
-        options.element_timeout = Duration::from_secs(12);
-        options.resolver = resolver();
+        options.element_timeout = element_timeout;
+        options.resolver = resolver;
     })
 }
 
@@ -154,49 +164,46 @@ fn targets(port: u16) -> Vec<String> {
 
 #[test]
 fn a_page_reaches_none_of_a_hundred_hostile_targets_in_any_way() {
-    let (browsers, trap) = (browsers("hostile"), Trap::new());
+    let trap = Trap::new();
     let targets = targets(trap.port);
     assert!(targets.len() >= 100);
     let site = hostile_maker(&targets);
-    let report = try_public(&browsers, &base("maker.test", &site));
+    let report = try_public(&PATIENT, &base("maker.test", &site));
     assert_eq!(trap.caught(), Vec::<String>::new());
     confirmation(&report);
     assert!(report.refused_connections > 100, "only {} connections were refused", report.refused_connections);
-    RUNTIME.block_on(browsers.shutdown());
 }
 
 #[test]
 fn each_of_those_ways_does_arrive_at_a_target_that_is_allowed() {
-    let (browsers, trap) = (browsers("friendly"), Trap::new());
+    let trap = Trap::new();
     let site = hostile_maker(&[format!("http://friend.test:{}/", trap.port)]);
-    let report = try_public(&browsers, &base("maker.test", &site));
+    let report = try_public(&PATIENT, &base("maker.test", &site));
     confirmation(&report);
     let caught = trap.caught();
     for way in WAYS {
         assert!(caught.iter().any(|line| line.contains(&format!("way={way}"))), "not by {way}: {caught:#?}");
     }
-    RUNTIME.block_on(browsers.shutdown());
 }
 
 #[test]
 fn a_form_whose_address_leads_to_this_machine_is_not_opened() {
-    let (browsers, trap) = (browsers("recipes"), Trap::new());
+    let trap = Trap::new();
     for host in ["127.0.0.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "localhost", "loopback.test", "all.test"] {
-        let found = failure(try_public(&browsers, &format!("http://{host}:{}", trap.port)));
+        let found = failure(try_public(&HASTY, &format!("http://{host}:{}", trap.port)));
         assert_eq!(found.kind, ErrorKind::FormChanged, "{host}: {}", found.detail);
         assert!(found.detail.contains("only the public internet is allowed"), "{host}: {}", found.detail);
     }
     for address in ["file:///etc", "data:text/html,x", "view-source:http://127.0.0.1"] {
-        let found = failure(try_public(&browsers, address));
+        let found = failure(try_public(&HASTY, address));
         assert_eq!(found.detail, "the recipe's url is no web address", "{address}");
     }
     assert_eq!(trap.caught(), Vec::<String>::new());
-    RUNTIME.block_on(browsers.shutdown());
 }
 
 #[test]
 fn a_page_that_goes_on_to_this_machine_ends_there() {
-    let (browsers, trap) = (browsers("onward"), Trap::new());
+    let trap = Trap::new();
     let port = trap.port;
     for onward in [
         format!("<meta http-equiv=refresh content='0;url=http://127.0.0.1:{port}/'>"),
@@ -209,23 +216,19 @@ fn a_page_that_goes_on_to_this_machine_ends_there() {
         format!("<script>location='data:text/html,<img src=http://127.0.0.1:{port}/>'</script>"),
     ] {
         let site = Site::new(move |_| page(&onward));
-        let _on_runtime = RUNTIME.enter();
-        let hasty = browsers_in(folder("onward"), |options| options.resolver = resolver());
-        drop(_on_runtime);
-        let report = try_public(&hasty, &base("maker.test", &site));
+        let report = try_public(&HASTY, &base("maker.test", &site));
         assert!(matches!(report.outcome, Outcome::Failed(_)));
-        RUNTIME.block_on(hasty.shutdown());
     }
     let site = Site::new(move |_| Reply::Redirect(format!("http://127.0.0.1:{port}/")));
-    let found = failure(try_public(&browsers, &base("maker.test", &site)));
+    let found = failure(try_public(&HASTY, &base("maker.test", &site)));
     assert!(found.detail.contains("only the public internet is allowed"), "{}", found.detail);
     assert_eq!(trap.caught(), Vec::<String>::new());
-    RUNTIME.block_on(browsers.shutdown());
 }
 
 #[test]
 fn a_name_that_changes_its_address_under_the_page_reaches_nothing() {
-    let (browsers, trap) = (browsers("rebinding"), Trap::new());
+    let browsers = browsers("rebinding", Duration::from_secs(12), rebinding_resolver());
+    let trap = Trap::new();
     let port = trap.port;
     let form = format!(
         r#"<form><input id=serial name=serial><button id=send disabled>Send</button></form><script>
@@ -241,13 +244,12 @@ fn a_name_that_changes_its_address_under_the_page_reaches_nothing() {
 
 #[test]
 fn a_maker_at_home_has_its_own_site_and_nothing_beside_it() {
-    let (browsers, trap) = (browsers("home"), Trap::new());
+    let trap = Trap::new();
     let site =
         hostile_maker(&[format!("http://127.0.0.1:{}/", trap.port), format!("http://friend.test:{}/", trap.port)]);
     let recipe = crate::recipe(RECIPE, &site.base);
-    let report = RUNTIME.block_on(browsers.run(&recipe, Vec::new(), may_send()));
+    let report = RUNTIME.block_on(PATIENT.run(&recipe, Vec::new(), may_send()));
     confirmation(&report);
     assert_eq!(trap.caught(), Vec::<String>::new());
     assert!(report.refused_connections > 10, "{}", report.refused_connections);
-    RUNTIME.block_on(browsers.shutdown());
 }
