@@ -72,11 +72,27 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// Measure the happy path against the sandbox and print one JSON object
     Bench(BenchArgs),
+    /// Draw packets that come in on standard input; the service starts it
+    #[command(hide = true)]
+    PacketWorker(PacketWorkerArgs),
     /// Print the completion script of a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct PacketWorkerArgs {
+    /// A folder of further fonts
+    #[arg(long)]
+    pub fonts: Option<PathBuf>,
+    /// Memory that it may have, in megabytes
+    #[arg(long)]
+    pub memory_mb: u64,
+    /// How long one packet may take, in milliseconds
+    #[arg(long)]
+    pub render_ms: u64,
 }
 
 /// Where the service is and how to print.
@@ -258,6 +274,9 @@ pub struct ListArgs {
     /// Most rows
     #[arg(long, default_value_t = 50)]
     pub limit: usize,
+    /// Print CSV for a spreadsheet; a value that one would take for a formula has a ' before it
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
 }
 
 #[derive(Debug, Args)]

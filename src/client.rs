@@ -189,6 +189,8 @@ pub async fn list(args: ListArgs) -> Outcome {
         for row in &rows {
             show::say(&show::json(row))?;
         }
+    } else if args.csv {
+        show::sheet(&rows, &mut std::io::stdout())?;
     } else {
         show::say(&table(&rows).trim_fmt())?;
     }

@@ -18,8 +18,8 @@ pub const DEFAULTS: &str = include_str!("../regflow.toml");
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The section of the settings that is a list.
 const WEBHOOKS: &str = "webhooks";
-/// The keys of one webhook; `types` may be left out.
-const WEBHOOK_KEYS: [&str; 5] = ["tenant", "name", "url", "secret_env", "types"];
+/// The keys of one webhook; `types` and `network` may be left out.
+const WEBHOOK_KEYS: [&str; 6] = ["tenant", "name", "url", "secret_env", "types", "network"];
 /// Most webhooks.
 const WEBHOOKS_MAX: usize = 100;
 /// Most pauses between tries.
@@ -150,6 +150,8 @@ pub struct Smtp {
 #[serde(deny_unknown_fields)]
 pub struct PacketSettings {
     pub fonts: String,
+    pub render_ms: u64,
+    pub memory_mb: u64,
     pub tries_max: u32,
     pub base_ms: u64,
     pub cap_ms: u64,
@@ -175,6 +177,19 @@ pub struct WebhookSettings {
     pub secret_env: String,
     #[serde(default)]
     pub types: Vec<String>,
+    #[serde(default)]
+    pub network: WebhookNetwork,
+}
+
+/// Where a webhook's recipient is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookNetwork {
+    /// On the public internet.
+    #[default]
+    Public,
+    /// Perhaps in the own house.
+    Private,
 }
 
 /// `[delivery]`

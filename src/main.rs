@@ -7,8 +7,12 @@ mod client;
 mod config;
 mod demo;
 mod grpc;
+#[cfg(test)]
+#[path = "../tests/hostile/values.rs"]
+mod hostile_values;
 mod household;
 mod http;
+mod press;
 mod secrets;
 mod serve;
 mod show;
@@ -36,6 +40,10 @@ fn main() -> ExitCode {
     // reads FAILPOINTS in the build that crash tests use; nothing elsewhere
     let _failpoints = fail::FailScenario::setup();
     let command = Cli::parse().command;
+    // before there are any threads: its limits are those of a process
+    if let Command::PacketWorker(args) = &command {
+        return ended(press::work(args).map(|()| true));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("failed to start the runtime: {error}"), 1),
@@ -67,6 +75,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Redrive(args) => answered(client::redrive(args).await),
         Command::Webhooks(command) => answered(client::webhooks(command).await),
         Command::Connectors(command) => connectors(&command),
+        Command::PacketWorker(args) => ended(press::work(&args).map(|()| true)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "regflow", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -18,7 +18,6 @@ use form::{BrowserOptions, Browsers, Found};
 use handlers::webhooks::{EndpointOptions, WebhookOptions, Webhooks};
 use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, system_clock};
 use mail::{Mailer, SmtpConfig, Templates};
-use packet::PacketRenderer;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -27,9 +26,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{BrowserSettings, Durability, Settings, WebhookSettings};
+use crate::config::{BrowserSettings, Durability, Settings, WebhookNetwork, WebhookSettings};
 use crate::grpc::{self, GrpcOptions, Services, Views};
 use crate::http::{self, HttpOptions};
+use crate::press::packets;
 use crate::secrets;
 use crate::telemetry;
 
@@ -245,7 +245,7 @@ impl Listeners {
 struct Parts {
     catalog: Arc<Catalog>,
     mailer: Mailer,
-    packets: PacketRenderer,
+    packets: packet::Press,
     browsers: Browsers,
     master: MasterKey,
     signer: NoteSigner,
@@ -254,7 +254,8 @@ struct Parts {
 
 impl Parts {
     async fn prepare(settings: &Settings) -> anyhow::Result<Self> {
-        let (catalog, mailer, packets) = (catalog(settings)?, Mailer::new(&smtp(settings)?)?, packets(settings)?);
+        let (catalog, mailer, packets) =
+            (catalog(settings)?, Mailer::new(&smtp(settings)?)?, packets(&settings.packet)?);
         let data = &settings.server.data;
         std::fs::create_dir_all(data).with_context(|| format!("failed to make the data folder {}", data.display()))?;
         Ok(Self {
@@ -281,7 +282,7 @@ impl Parts {
             catalog: self.catalog,
             api: ApiClient::new(ApiOptions::default())?,
             browsers: self.browsers,
-            packets: Arc::new(self.packets),
+            packets: self.packets,
             mailer: self.mailer,
             letters: Templates::new()?,
             master: self.master,
@@ -361,6 +362,7 @@ fn webhooks(settings: &Settings, outbox: Outbox, lease: Lease) -> anyhow::Result
             url: of.url.clone(),
             secret: secrets::secret(&of.secret_env)?,
             facts: of.types.clone(),
+            is_private: of.network == WebhookNetwork::Private,
         })
     };
     let endpoints = settings.webhooks.iter().map(endpoint).collect::<anyhow::Result<Vec<_>>>()?;
@@ -386,10 +388,6 @@ fn smtp(settings: &Settings) -> anyhow::Result<SmtpConfig> {
         timeout: Duration::from_secs(smtp.timeout_s),
         pool_size: smtp.connections,
     })
-}
-
-fn packets(settings: &Settings) -> anyhow::Result<PacketRenderer> {
-    PacketRenderer::new(path(&settings.packet.fonts).as_deref()).context("failed to load the packet's fonts")
 }
 
 fn browser_options(settings: &BrowserSettings, data: &Path) -> anyhow::Result<BrowserOptions> {
@@ -497,6 +495,6 @@ pub const fn engine_options(settings: &Settings) -> EngineOptions {
 }
 
 /// A path, or nothing for an empty one.
-fn path(text: &str) -> Option<PathBuf> {
+pub fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))
 }

@@ -4,6 +4,7 @@ mod explanation;
 mod makers;
 mod metrics;
 mod redrive;
+mod sheet;
 mod webhooks;
 
 use std::fmt::Write as _;
@@ -18,6 +19,7 @@ pub use explanation::explanation;
 pub use makers::{maker, makers};
 pub use metrics::metrics;
 pub use redrive::redrive;
+pub use sheet::sheet;
 pub use webhooks::webhooks;
 
 /// Paints when the output is a terminal and `NO_COLOR` is not set.
@@ -141,9 +143,15 @@ pub fn say(text: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{text}")
 }
 
-/// Removes what could move a terminal's cursor: data from outside is printed, never obeyed.
+/// Removes what could move a terminal's cursor or turn the direction of its text: data from outside is printed, never obeyed.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+    text.chars().map(|c| if moves(c) { '\u{FFFD}' } else { c }).collect()
+}
+
+/// Controls, the controls of direction (UAX #9), and the separators that act as line ends.
+pub fn moves(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Lines of a name and a value, the values below each other.

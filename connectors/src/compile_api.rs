@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use events::outcome::ErrorKind;
+use outbound::{Reach, check_url};
 use reqwest::header::HeaderName;
 use url::Url;
 
@@ -60,7 +61,10 @@ fn check_base_url(checker: &mut Checker<'_>, base_url: &str, network: Network) {
             Some("leave query and fragment to `path`".to_owned())
         }
         Ok(url) => match (url.scheme(), network) {
-            ("https", _) | ("sandbox" | "http", Network::Private) => None,
+            ("https" | "sandbox" | "http", Network::Private) => None,
+            ("https", Network::Public) => check_url(&url, Reach::Public).err().map(|refused| {
+                format!("{refused}; for a maker in the own house write `network = \"private\"` at the top")
+            }),
             ("http", Network::Public) => Some("personal data does not go over plain http; use https".to_owned()),
             ("sandbox", Network::Public) => {
                 Some("the sandbox is at home; write `network = \"private\"` at the top".to_owned())

@@ -1,10 +1,12 @@
 //! The form section of a connector: a recipe of the form crate whose templates are ours.
 
 use events::Details;
+use outbound::Reach;
 
 use crate::compile_api::SANDBOX;
 use crate::connector::Connector;
 use crate::expression::TemplateError;
+use crate::file::Network;
 use crate::sent::Sent;
 use crate::template::Template;
 
@@ -23,7 +25,11 @@ pub(crate) fn render(connector: &Connector, details: &Details) -> Result<form::R
         }
         connector.resolve(&filled).ok_or_else(|| unusable("the maker is in the sandbox, and there is none"))
     };
-    recipe.render(&mut fill)
+    let reach = match connector.network() {
+        Network::Public => Reach::Public,
+        Network::Private => Reach::Private,
+    };
+    Ok(form::Recipe { reach, ..recipe.render(&mut fill)? })
 }
 
 fn unusable(reason: &str) -> TemplateError {

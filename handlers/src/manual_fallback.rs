@@ -1,7 +1,5 @@
 //! Manual fallback: the packet is made, kept, and mailed to the owner who wants mail.
 
-use std::sync::Arc;
-
 use connectors::{Connector, ManualView};
 use events::event::{PacketFailed, PacketSent};
 use events::{Command, Details, ManualReason, ObjectRef, Registration, Stage};
@@ -20,8 +18,6 @@ enum SendError {
     Render(#[from] packet::PacketError),
     #[error("the guide cannot be filled in: {0}")]
     Guide(#[from] connectors::TemplateError),
-    #[error("the packet's renderer stopped")]
-    RenderStopped,
     #[error("the letter cannot be written: {0}")]
     Letter(#[from] mail::TemplateError),
     #[error("the mail cannot be sent: {0}")]
@@ -35,8 +31,9 @@ impl SendError {
     fn is_passing(&self) -> bool {
         match self {
             Self::Mail(error) => !error.is_permanent(),
+            Self::Render(error) => error.is_passing(),
             Self::Private(_) => true,
-            Self::Render(_) | Self::RenderStopped | Self::Guide(_) | Self::Letter(_) => false,
+            Self::Guide(_) | Self::Letter(_) => false,
         }
     }
 }
@@ -70,7 +67,8 @@ async fn make_and_mail(
     let view = connector.manual_view(details)?;
     let data = packet_data(world, registration, &connector, &view, details, reason);
     let rendering = info_span!(target: trace::TARGET, "render packet", otel.kind = "internal");
-    let packet = render(world, registration, data.clone()).instrument(rendering).await?;
+    let written_at = registration.submitted_at.to_jiff();
+    let packet = world.packets.render(data.clone(), written_at).instrument(rendering).await?;
     let pdf = keep(world, registration, &packet).await?;
     if !registration.mail.wants_packet() {
         let missing_glyphs = packet.missing_glyphs;
@@ -83,17 +81,6 @@ async fn make_and_mail(
     world.mailer.send(&letter).instrument(mailing).await?;
     crate::crash_point("after_mail");
     Ok(PacketSent { pdf, message_id, missing_glyphs: packet.missing_glyphs })
-}
-
-/// On a thread of its own: typst needs some milliseconds of processor time.
-async fn render(world: &World, registration: &Registration, data: PacketData) -> Result<Packet, SendError> {
-    let renderer = Arc::clone(&world.packets);
-    let written_at = registration.submitted_at.to_jiff();
-    let rendered = tokio::task::spawn_blocking(move || renderer.render(&data, written_at)).await;
-    match rendered {
-        Ok(packet) => Ok(packet?),
-        Err(_) => Err(SendError::RenderStopped),
-    }
 }
 
 async fn keep(world: &World, registration: &Registration, packet: &Packet) -> Result<ObjectRef, PrivateError> {

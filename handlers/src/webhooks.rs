@@ -13,7 +13,8 @@ use std::time::Duration;
 use bus::{Again, Lease, Outbox, Recipient, Standing, Unavailable};
 use events::schedule::Schedule;
 use events::{Timestamp, subject};
-use reqwest::{Client, Url};
+use outbound::{Client, Reach, Resolver};
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use standardwebhooks::Webhook;
 use tokio::sync::Notify;
@@ -46,6 +47,8 @@ pub struct EndpointOptions {
     pub secret: Option<SecretString>,
     /// Only these facts; all when empty.
     pub facts: Vec<String>,
+    /// Whether the recipient is in the own house. One that is named as on this machine needs no word.
+    pub is_private: bool,
 }
 
 /// How webhooks are delivered.
@@ -123,7 +126,7 @@ pub struct Webhooks(Arc<Shared>);
 struct Shared {
     outbox: Outbox,
     lease: Lease,
-    client: Client,
+    clients: Clients,
     options: WebhookOptions,
     endpoints: Vec<Endpoint>,
 }
@@ -132,12 +135,36 @@ struct Endpoint {
     name: String,
     tenant: String,
     url: Url,
+    reach: Reach,
     key: Webhook,
     facts: Vec<String>,
     recipient: Recipient,
     known: Mutex<Known>,
     /// An operator wants the past again, or a gone endpoint woken.
     asked: Notify,
+}
+
+/// One client for recipients elsewhere, and one for those that an operator says are in the house.
+struct Clients {
+    public: Client,
+    private: Client,
+}
+
+impl Clients {
+    fn new(timeout: Duration, resolver: &Resolver) -> Result<Self, reqwest::Error> {
+        let client = |reach| {
+            let agent = concat!("regflow/", env!("CARGO_PKG_VERSION"));
+            Client::new(reqwest::Client::builder().timeout(timeout).user_agent(agent), resolver, reach)
+        };
+        Ok(Self { public: client(Reach::Public)?, private: client(Reach::Private)? })
+    }
+
+    fn of(&self, reach: Reach) -> &Client {
+        match reach {
+            Reach::Public => &self.public,
+            Reach::Private => &self.private,
+        }
+    }
 }
 
 /// What this process has seen of an endpoint.
@@ -161,12 +188,7 @@ impl Webhooks {
         endpoints: Vec<EndpointOptions>,
         options: WebhookOptions,
     ) -> Result<Self, WebhookError> {
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(options.timeout)
-            .user_agent(concat!("regflow/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let clients = Clients::new(options.timeout, &Resolver::system())?;
         let ack_wait = 2 * options.timeout + ACK_GRACE;
         let mut names = HashSet::new();
         let mut known = Vec::new();
@@ -182,7 +204,7 @@ impl Webhooks {
             }
             known.push(endpoint);
         }
-        Ok(Self(Arc::new(Shared { outbox, lease, client, options, endpoints: known })))
+        Ok(Self(Arc::new(Shared { outbox, lease, clients, options, endpoints: known })))
     }
 
     /// Makes the server remember from now on what each endpoint is to get.
@@ -249,7 +271,7 @@ impl Webhooks {
 
 impl Endpoint {
     fn new(options: EndpointOptions, ack_wait: Duration) -> Result<Self, (&'static str, String)> {
-        let EndpointOptions { name, tenant, url, secret, facts } = options;
+        let EndpointOptions { name, tenant, url, secret, facts, is_private } = options;
         check_token("name", &name)?;
         check_token("tenant", &tenant)?;
         let unknown = facts.iter().find(|fact| !crate::told::FACTS.contains(&fact.as_str()));
@@ -264,8 +286,15 @@ impl Endpoint {
             filters: subject::notifications_of(&tenant, &facts),
             ack_wait,
         };
+        let url = address(&url)?;
+        let reach = if is_private || is_this_machine(&url) { Reach::Private } else { Reach::Public };
+        if let Err(refused) = outbound::check_url(&url, reach) {
+            let remedy = "for a recipient in the own house write network = \"private\"";
+            return Err(("url", format!("cannot be posted to: {refused}; {remedy}")));
+        }
         Ok(Self {
-            url: address(&url)?,
+            url,
+            reach,
             key: key(secret.as_ref())?,
             recipient,
             name,
@@ -298,16 +327,19 @@ fn check_token(key: &'static str, text: &str) -> Result<(), (&'static str, Strin
 
 fn address(text: &str) -> Result<Url, (&'static str, String)> {
     let url = Url::parse(text).map_err(|error| ("url", format!("is no address: {error}")))?;
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_this_machine(&url)) {
         return Err(("url", "must begin with https://; http:// is only taken for this machine (127.0.0.1)".to_owned()));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(("url", "must hold no user and password; the recipient checks the signature".to_owned()));
     }
     Ok(url)
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn key(secret: Option<&SecretString>) -> Result<Webhook, (&'static str, String)> {
@@ -346,6 +378,7 @@ mod tests {
             url: "https://crm.example/hook?token=abc".to_owned(),
             secret: Some(SECRET.into()),
             facts: vec!["expired".to_owned()],
+            is_private: false,
         };
         change(&mut options);
         Endpoint::new(options, ACK_GRACE)
@@ -361,10 +394,12 @@ mod tests {
 
     #[test]
     fn each_mistake_is_named_by_its_key() {
-        let wrong: [(&str, Change); 8] = [
+        let wrong: [(&str, Change); 10] = [
             ("name", |of| of.name = "Mine!".to_owned()),
             ("tenant", |of| of.tenant = String::new()),
             ("url", |of| of.url = "http://crm.example/".to_owned()),
+            ("url", |of| of.url = "https://10.0.0.7/".to_owned()),
+            ("url", |of| of.url = "https://169.254.169.254/".to_owned()),
             ("url", |of| of.url = "ftp://127.0.0.1/".to_owned()),
             ("url", |of| of.url = "https://me:pw@crm.example/".to_owned()),
             ("secret_env", |of| of.secret = None),
@@ -375,5 +410,13 @@ mod tests {
             assert_eq!(endpoint(change).err().map(|(key, _)| key), Some(key));
         }
         assert!(endpoint(|of| of.url = "http://127.0.0.1:9/".to_owned()).is_ok());
+        let at_home = |url: &str| {
+            endpoint(|of| {
+                of.url = url.to_owned();
+                of.is_private = true;
+            })
+        };
+        assert!(at_home("https://10.0.0.7/").is_ok());
+        assert!(at_home("https://169.254.169.254/").is_err());
     }
 }

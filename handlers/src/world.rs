@@ -9,7 +9,7 @@ use events::seal::{MasterKey, NONCE_BYTES, Nonce, PersonKey};
 use events::{Details, MailPreference, NoteSigner, ObjectRef, Registration, RegistrationId, RetryPolicy, Timestamp};
 use form::Browsers;
 use mail::{Mailer, Templates};
-use packet::PacketRenderer;
+use packet::Press;
 
 /// Tells the time.
 pub type Clock = fn() -> Timestamp;
@@ -73,7 +73,7 @@ pub struct World {
     /// Makers' forms.
     pub browsers: Browsers,
     /// The packet's renderer.
-    pub packets: Arc<PacketRenderer>,
+    pub packets: Press,
     /// Mail.
     pub mailer: Mailer,
     /// The words of letters.

@@ -15,6 +15,7 @@ mod flow_5_circuit;
 mod flow_6_rate_limit;
 mod flow_7_monitoring;
 mod flow_8_health;
+mod hostile;
 mod http;
 mod live;
 mod nats;

@@ -5,15 +5,16 @@ use toml::{Table, Value};
 use super::check::{Check, Offence, SourceFile};
 
 /// Each of our crates: its folder, and which others its code may use.
-const ARROWS: [(&str, &str, &[&str]); 11] = [
+const ARROWS: [(&str, &str, &[&str]); 12] = [
     ("events", "events", &[]),
     ("bus", "bus", &["events"]),
     ("projections", "projections", &["events"]),
-    ("form", "connectors/form", &["events"]),
+    ("outbound", "connectors/outbound", &[]),
+    ("form", "connectors/form", &["events", "outbound"]),
     ("packet", "connectors/packet", &[]),
     ("mail", "connectors/mail", &[]),
-    ("connectors", "connectors", &["events", "form"]),
-    ("handlers", "handlers", &["events", "bus", "connectors", "form", "packet", "mail"]),
+    ("connectors", "connectors", &["events", "form", "outbound"]),
+    ("handlers", "handlers", &["events", "bus", "connectors", "outbound", "form", "packet", "mail"]),
     ("proto", "proto", &[]),
     ("sandbox", "sandbox", &[]),
     (

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use events::{ErrorKind, FieldProblem, Outcome};
+use outbound::Refused;
+use serde_json::json;
 use thirtyfour::WebElement;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -17,6 +19,8 @@ use crate::uploads::Uploads;
 use crate::watch::{POLL, Waiting, captcha};
 use crate::{BrowserOptions, Field, FieldKind, Recipe, Step};
 
+/// The driver types nothing beyond: it refuses the whole text (an emoji in a name).
+const KEY_MAX: char = '\u{FFFF}';
 /// How often a button may be found covered before the form counts as changed; a covered button was not clicked.
 const COVERED_MAX: u32 = 2;
 
@@ -29,6 +33,8 @@ pub(crate) struct Progress {
     pub(crate) step: usize,
     /// Whether the last step's button was clicked, or may have been.
     pub(crate) clicked_submit: bool,
+    /// How many connections of its pages were refused, and why the last one was.
+    pub(crate) refused: (u32, Option<Refused>),
     /// Whether it may be clicked.
     pub(crate) may_send: MaySend,
 }
@@ -120,7 +126,17 @@ impl Attempt<'_> {
     async fn type_in(&mut self, step: &Step, field: &Field) -> Result<(), Stop> {
         let Some(element) = self.find(step, field).await? else { return Ok(()) };
         element.clear().await?;
-        element.send_keys(typeable(&field.value)).await?;
+        let text = typeable(&field.value);
+        if text.is_empty() {
+            return Ok(());
+        }
+        if text.chars().all(|c| c <= KEY_MAX) {
+            element.send_keys(text).await?;
+        } else {
+            // all at once, as an input method would
+            element.focus().await?;
+            self.page.0.cdp().send_raw("Input.insertText", json!({ "text": text })).await?;
+        }
         Ok(())
     }
 

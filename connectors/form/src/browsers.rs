@@ -48,22 +48,30 @@ impl Browsers {
     /// Tries the form of a rendered recipe, once, within the total timeout. Never clicks the last button twice.
     pub async fn run(&self, recipe: &Recipe, files: Vec<FormFile>, may_send: MaySend) -> FormReport {
         let started = Instant::now();
-        let mut progress = Progress { step: 0, clicked_submit: false, may_send };
+        let mut progress = Progress { step: 0, clicked_submit: false, refused: (0, None), may_send };
         // thirtyfour logs at debug level whatever is filled in; nobody listens
         let attempt = Box::pin(self.attempt(recipe, files, &mut progress)).with_subscriber(Dispatch::none());
         let (ended, screenshot) = attempt.await;
         let (outcome, trouble) = match ended {
             Ok(outcome) => (outcome, None),
             Err(stop) => {
-                let (failure, trouble) = stop.into_failure(progress.clicked_submit);
+                let (failure, trouble) = stop.because_of(progress.refused.1).into_failure(progress.clicked_submit);
                 (Outcome::Failed(failure), trouble)
             }
         };
         if let Some(error) = &trouble {
             tracing::warn!(%error, step = progress.step, "a form was not tried to its end because our browser failed");
         }
-        let Progress { step, clicked_submit, .. } = progress;
-        FormReport { outcome, screenshot, clicked_submit, step, latency: started.elapsed(), trouble }
+        let Progress { step, clicked_submit, refused: (refused_connections, _), .. } = progress;
+        FormReport {
+            outcome,
+            screenshot,
+            clicked_submit,
+            step,
+            latency: started.elapsed(),
+            refused_connections,
+            trouble,
+        }
     }
 
     /// Reads the shape of the form on the first page of a rendered recipe, within the same bounds as a try of it. Fills in
@@ -100,8 +108,11 @@ impl Browsers {
             Ok(lease) => lease,
             Err(error) => return (Err(error.into()), None),
         };
+        lease.session.admit(recipe);
         let tried = try_form(&mut lease.session, recipe, options, &uploads, progress);
-        match timeout_at(deadline, Box::pin(tried)).await {
+        let ended = timeout_at(deadline, Box::pin(tried)).await;
+        progress.refused = lease.session.refused();
+        match ended {
             Ok(ended) => self.end(lease, ended).await,
             Err(_) => {
                 self.pool.discard(lease);
@@ -140,13 +151,15 @@ impl Browsers {
             Ok(lease) => lease,
             Err(error) => return (Err(error.into()), Duration::ZERO),
         };
+        lease.session.admit(recipe);
         let started = Instant::now();
         let ended = timeout_at(deadline, Box::pin(look::read(&mut lease.session, recipe, options))).await;
         let latency = started.elapsed();
+        let (_, refused) = lease.session.refused();
         match ended {
             Ok(ended) => {
                 self.give_back(lease, &ended);
-                (ended, latency)
+                (ended.map_err(|stop| stop.because_of(refused)), latency)
             }
             Err(_) => {
                 self.pool.discard(lease);

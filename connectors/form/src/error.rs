@@ -38,6 +38,12 @@ pub enum BrowserError {
         /// Why.
         source: reqwest::Error,
     },
+    /// The proxy that a browser goes through could not be started.
+    #[error("start the proxy that pages go through")]
+    Proxy {
+        /// Why.
+        source: std::io::Error,
+    },
     /// No browser session could be opened.
     #[error("open a browser session: {reason}")]
     Session {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use outbound::Resolver;
+
 use crate::Found;
 
 /// How browsers are started and bounded.
@@ -26,6 +28,8 @@ pub struct BrowserOptions {
     pub total_timeout: Duration,
     /// A folder of this process alone; what is in its subfolders `driver` and `uploads` is deleted at start.
     pub temp_dir: PathBuf,
+    /// Turns the names that pages ask for into addresses.
+    pub resolver: Resolver,
 }
 
 impl BrowserOptions {
@@ -42,6 +46,7 @@ impl BrowserOptions {
             element_timeout: Duration::from_secs(3),
             total_timeout: Duration::from_secs(120),
             temp_dir,
+            resolver: Resolver::system(),
         }
     }
 }

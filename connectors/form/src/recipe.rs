@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use outbound::Reach;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::FormShape;
@@ -13,6 +14,10 @@ use crate::FormShape;
 pub struct Recipe {
     /// Where the form starts.
     pub url: String,
+    /// How far its pages may go: the public internet, or the form's own host and port alone, which then may be at home.
+    /// Said by the maker's file as a whole, not by its form.
+    #[serde(skip)]
+    pub reach: Reach,
     /// Its pages in order; the button of the last one registers the product.
     #[serde(deserialize_with = "not_empty")]
     pub steps: Vec<Step>,
@@ -170,6 +175,7 @@ impl Recipe {
         let confirmation = self.confirmation.as_ref().map(|found| found.render(fill)).transpose()?;
         Ok(Self {
             url: fill(&self.url)?,
+            reach: self.reach,
             steps: self.steps.iter().map(|step| step.render(fill)).collect::<Result<_, E>>()?,
             dismiss: each(&self.dismiss, fill)?,
             success: self.success.render(fill)?,

@@ -36,6 +36,8 @@ pub struct FormReport {
     pub step: usize,
     /// From the first wish for a browser to the last page read.
     pub latency: Duration,
+    /// Connections that its pages wanted and were refused, because they led elsewhere than pages may go.
+    pub refused_connections: u32,
     /// Set when our browser failed, not the maker: nothing to count toward the maker's circuit.
     pub trouble: Option<BrowserError>,
 }

@@ -79,6 +79,7 @@ mod tests {
             wait_for: None,
         };
         Scrubber::new(&Recipe {
+            reach: outbound::Reach::Public,
             url: String::new(),
             steps: vec![step],
             dismiss: Vec::new(),

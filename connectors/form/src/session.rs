@@ -5,14 +5,16 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use outbound::{Pass, Proxy, Refused};
 use serde_json::json;
 use thirtyfour::common::capabilities::chromium::ChromiumLikeCapabilities;
 use thirtyfour::common::capabilities::desiredcapabilities::PageLoadStrategy;
 use thirtyfour::error::WebDriverResult;
 use thirtyfour::{CapabilitiesHelper, ChromeCapabilities, DesiredCapabilities, TimeoutConfiguration, WebDriver};
+use url::Url;
 
 use crate::driver::Driver;
-use crate::{BrowserError, BrowserOptions};
+use crate::{BrowserError, BrowserOptions, Recipe};
 
 const FLAGS: &[&str] = &[
     // with a pipe the browser ends when its driver does, however that ends
@@ -24,6 +26,12 @@ const FLAGS: &[&str] = &[
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
+    // nothing beside the proxy: no look-ups of its own, no UDP of WebRTC, and loopback goes through it as well
+    "--proxy-bypass-list=<-loopback>",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--dns-prefetch-disable",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     // HTTP/1.1 only, for the sake of `alone_on_its_connection`
     "--disable-http2",
     "--disable-extensions",
@@ -45,6 +53,8 @@ const REASON_LENGTH_MAX: usize = 300;
 pub(crate) struct Session {
     browser: Option<WebDriver>,
     driver: Arc<Driver>,
+    /// All that the browser can reach.
+    proxy: Proxy,
     /// Where the current person has been.
     origins: BTreeSet<String>,
     /// How many people it has served.
@@ -61,10 +71,17 @@ impl Session {
         options: &BrowserOptions,
     ) -> Result<Self, BrowserError> {
         let fail = |error: thirtyfour::error::WebDriverError| BrowserError::Session { reason: first_line(&error) };
-        let capabilities = capabilities(options).map_err(fail)?;
+        let proxy = Proxy::start(options.resolver.clone()).await.map_err(|source| BrowserError::Proxy { source })?;
+        let capabilities = capabilities(options, &proxy).map_err(fail)?;
         let browser = WebDriver::builder(driver.url.clone(), capabilities).client(client).await.map_err(fail)?;
-        let session =
-            Self { browser: Some(browser), driver, origins: BTreeSet::new(), uses: 0, idle_since: Instant::now() };
+        let session = Self {
+            browser: Some(browser),
+            driver,
+            proxy,
+            origins: BTreeSet::new(),
+            uses: 0,
+            idle_since: Instant::now(),
+        };
         let timeouts = TimeoutConfiguration::new(Some(options.page_timeout), Some(options.page_timeout), None);
         session.browser()?.update_timeouts(timeouts).await.map_err(fail)?;
         session.alone_on_its_connection().await.map_err(fail)?;
@@ -85,6 +102,16 @@ impl Session {
         self.browser.as_ref().ok_or(BrowserError::Broken { reason: CLOSED })
     }
 
+    /// Lets the pages of a recipe go where they may, until [`Self::clean`].
+    pub(crate) fn admit(&self, recipe: &Recipe) {
+        self.proxy.admit(Url::parse(&recipe.url).map_or(Pass::Nowhere, |url| Pass::of(&url, recipe.reach)));
+    }
+
+    /// How many connections of the current person's pages were refused, and why the last one was.
+    pub(crate) fn refused(&self) -> (u32, Option<Refused>) {
+        self.proxy.refused()
+    }
+
     /// The browser, and the list of origins to keep while it goes about.
     pub(crate) fn parts(&mut self) -> Result<(&WebDriver, &mut BTreeSet<String>), BrowserError> {
         let browser = self.browser.as_ref().ok_or(BrowserError::Broken { reason: CLOSED })?;
@@ -100,6 +127,7 @@ impl Session {
 
     /// Removes what the last person left: the tab with its history and session storage, cookies, storage of each origin, cache.
     pub(crate) async fn clean(&mut self) -> Result<(), BrowserError> {
+        self.proxy.admit(Pass::Nowhere);
         if self.origins.len() > ORIGINS_MAX {
             return Err(BrowserError::Broken { reason: "too many origins to clean up" });
         }
@@ -173,12 +201,13 @@ async fn quit(browser: WebDriver, limit: Duration) -> bool {
     ended
 }
 
-fn capabilities(options: &BrowserOptions) -> WebDriverResult<ChromeCapabilities> {
+fn capabilities(options: &BrowserOptions, proxy: &Proxy) -> WebDriverResult<ChromeCapabilities> {
     let mut capabilities = DesiredCapabilities::chrome();
     capabilities.set_binary(&options.browser.to_string_lossy())?;
     for flag in FLAGS {
         capabilities.add_arg(flag)?;
     }
+    capabilities.add_arg(&format!("--proxy-server=socks5://{}", proxy.address()))?;
     if !options.browser.ends_with("chromium-headless-shell") {
         capabilities.add_arg("--headless=new")?;
     }

@@ -1,9 +1,13 @@
 //! Why an attempt stopped, and what that means before and after the last click.
 
 use events::{ErrorKind, Failure};
+use outbound::Refused;
 use thirtyfour::error::{WebDriverError, WebDriverErrorInner};
 
 use crate::BrowserError;
+
+/// What the browser says when the proxy does not connect it.
+const NOT_LET_THROUGH: &str = "ERR_SOCKS_CONNECTION_FAILED";
 
 /// The end of an attempt that did not come to an outcome of the maker's.
 #[derive(Debug)]
@@ -32,6 +36,20 @@ impl Stop {
     /// A failure that the page shows.
     pub(crate) fn failed(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self::Failed(Failure::new(kind, detail))
+    }
+
+    /// A page that could not be loaded because where it is may not be reached is the recipe's fault, not the network's.
+    pub(crate) fn because_of(self, refused: Option<Refused>) -> Self {
+        match (&self, refused) {
+            (Self::Driver(error), Some(refused)) if net_code(&message(error)).as_deref() == Some(NOT_LET_THROUGH) => {
+                Self::failed(ErrorKind::FormChanged, format!("the page may not be loaded: {refused}"))
+            }
+            // a page went on to one that may not be loaded
+            (Self::Failed(failure), Some(refused)) if failure.kind == ErrorKind::Network => {
+                Self::failed(ErrorKind::FormChanged, format!("the page leads elsewhere than it may: {refused}"))
+            }
+            (Self::Failed(_) | Self::Driver(_) | Self::Browser(_), _) => self,
+        }
     }
 
     /// For the ladder: after the last click only what the page itself says is known.

@@ -4,15 +4,22 @@ mod check;
 mod data;
 mod fonts;
 mod frames;
+#[cfg(test)]
+mod hostile_tests;
 mod link;
+mod press;
 mod render;
 mod view;
+mod wire;
+mod worker;
 mod world;
 
 pub use check::{ADDRESS_LINES_MAX, FIELDS_MAX, NOTES_MAX, STEPS_MAX, TEXT_CHARS_MAX, TEXT_CHARS_TOTAL_MAX};
 pub use data::{PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
 pub use fonts::{FONT_BYTES_MAX, FONT_FILES_MAX};
+pub use press::{Press, PressOptions};
 pub use render::{Packet, PacketRenderer};
+pub use worker::{WorkerError, WorkerOptions, work};
 
 /// Why no packet could be made; no text of it holds personal data.
 #[derive(Debug, thiserror::Error)]
@@ -71,4 +78,38 @@ pub enum PacketError {
     /// The laid-out packet could not be written as a PDF.
     #[error("writing the packet as a PDF")]
     Export,
+    /// It was not done when its time was over.
+    #[error("drawing the packet took longer than {} ms and was given up", .deadline.as_millis())]
+    TookTooLong {
+        /// The time that it had.
+        deadline: std::time::Duration,
+    },
+    /// The process that drew it ended.
+    #[error("the packet's worker did not finish: {how}")]
+    WorkerEnded {
+        /// What ended it.
+        how: &'static str,
+    },
+    /// The process that draws could not be started or spoken to.
+    #[error("using the packet's worker")]
+    Worker(#[source] std::io::Error),
+}
+
+impl PacketError {
+    /// Whether another try may go better: the machine was short of something, not the data wrong.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::TookTooLong { .. } | Self::WorkerEnded { .. } | Self::Worker(_) => true,
+            Self::TooLong { .. }
+            | Self::TooMany { .. }
+            | Self::BadText { .. }
+            | Self::BadLink
+            | Self::Fonts { .. }
+            | Self::BadFont { .. }
+            | Self::Encode(_)
+            | Self::Layout { .. }
+            | Self::Export => false,
+        }
+    }
 }

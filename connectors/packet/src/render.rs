@@ -52,6 +52,11 @@ impl PacketRenderer {
         Ok(PacketRenderer { shared })
     }
 
+    /// The same with another template, to see what a bad one does.
+    pub(crate) fn with_template(&self, template: &str) -> Result<Self, PacketError> {
+        Ok(PacketRenderer { shared: Arc::new(self.shared.with_template(template)?) })
+    }
+
     /// Draws one packet; `at` is the day that it names and its time of creation.
     pub fn render(&self, data: &PacketData, at: Timestamp) -> Result<Packet, PacketError> {
         let mut data = data.clone();
@@ -143,6 +148,17 @@ fn datetime(at: Timestamp) -> Option<Datetime> {
     )
 }
 
+/// The document of some data without its code, and the fields with blanks in them.
+#[cfg(test)]
+pub(crate) fn laid_out(
+    renderer: &PacketRenderer,
+    data: &PacketData,
+    at: Timestamp,
+) -> Result<(PagedDocument, Vec<String>), PacketError> {
+    let url = data.link.as_deref().map(link::parse).transpose()?;
+    renderer.draw(data.clone(), &Job { url: url.as_ref(), qr_svg: None, at })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
@@ -168,9 +184,7 @@ mod tests {
 
     /// All text of the laid-out pages without its white space, so that line breaks do not matter.
     fn drawn_text(data: &PacketData) -> String {
-        let url = data.link.as_deref().map(link::parse).transpose().unwrap();
-        let job = Job { url: url.as_ref(), qr_svg: None, at: at() };
-        let (document, _) = RENDERER.draw(data.clone(), &job).unwrap();
+        let (document, _) = laid_out(&RENDERER, data, at()).unwrap();
         let mut text = String::new();
         frames::each_text(&document, &mut |item, _left| text.push_str(&item.text));
         without_space(&text)

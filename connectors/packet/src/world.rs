@@ -1,6 +1,6 @@
 //! The compiler's whole world: one template, one data file, one picture, fonts in memory. No disk, no network, no clock.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use typst::diag::{FileError, FileResult};
 use typst::foundations::{Bytes, Datetime, Duration};
@@ -25,15 +25,17 @@ fn file_id(path: &str) -> Option<FileId> {
 /// What all packets share.
 pub(crate) struct Shared {
     library: LazyHash<Library>,
-    fonts: FontStore,
+    fonts: Arc<FontStore>,
     template: Source,
 }
 
 impl Shared {
     pub(crate) fn new(fonts: FontStore) -> Result<Self, PacketError> {
-        let main = file_id("/packet.typ").ok_or(PacketError::Layout { line: 0 })?;
-        let template = Source::new(main, TEMPLATE.to_owned());
-        Ok(Shared { library: LazyHash::new(Library::default()), fonts, template })
+        Ok(Shared { library: LazyHash::new(Library::default()), fonts: Arc::new(fonts), template: source(TEMPLATE)? })
+    }
+
+    pub(crate) fn with_template(&self, template: &str) -> Result<Self, PacketError> {
+        Ok(Shared { library: self.library.clone(), fonts: Arc::clone(&self.fonts), template: source(template)? })
     }
 
     /// One-based line of the template where `range` begins.
@@ -41,6 +43,11 @@ impl Shared {
         let line = range.and_then(|range| self.template.lines().byte_to_line(range.start));
         line.map_or(0, |line| line + 1)
     }
+}
+
+fn source(template: &str) -> Result<Source, PacketError> {
+    let main = file_id("/packet.typ").ok_or(PacketError::Layout { line: 0 })?;
+    Ok(Source::new(main, template.to_owned()))
 }
 
 /// The world of one packet.

@@ -1,6 +1,7 @@
 //! One exchange with a maker: build, send, read within bounds.
 
 use events::{ErrorKind, Failure, Outcome};
+use outbound::Client;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
@@ -30,21 +31,22 @@ impl ApiClient {
         let Some(api) = connector.api() else { return Err(unusable("the connector has no API")) };
         let (url, body) = compose(connector, api, request)?;
         let account = self.account(connector)?;
-        let build = || self.build(api, request, url.clone(), body.clone());
+        let http = self.http(connector);
+        let build = || build(http, api, request, url.clone(), body.clone());
         let reply = match &*account {
             Account::Oauth(oauth) => {
-                let token = oauth.token(&self.http).await?;
-                let reply = exchange(connector, account.show(build(), Some(&token)), api.repeatable).await?;
+                let token = oauth.token(http).await?;
+                let reply = exchange(connector, http, account.show(build(), Some(&token)), api.repeatable).await?;
                 if reply.status != 401 {
                     return Ok(judge(connector, api, &reply, request.details));
                 }
                 // a 401 took nothing in: with a fresh token it may be sent once more
                 oauth.refused(&token).await;
-                let token = oauth.token(&self.http).await?;
-                exchange(connector, account.show(build(), Some(&token)), api.repeatable).await?
+                let token = oauth.token(http).await?;
+                exchange(connector, http, account.show(build(), Some(&token)), api.repeatable).await?
             }
             Account::Open | Account::Header(..) | Account::Query(..) => {
-                exchange(connector, account.show(build(), None), api.repeatable).await?
+                exchange(connector, http, account.show(build(), None), api.repeatable).await?
             }
         };
         if reply.status == 401 {
@@ -52,18 +54,17 @@ impl ApiClient {
         }
         Ok(judge(connector, api, &reply, request.details))
     }
+}
 
-    fn build(&self, api: &Api, request: &ApiRequest<'_>, url: Url, body: Vec<u8>) -> RequestBuilder {
-        let builder = self
-            .http
-            .request(api.method.clone(), url)
-            .timeout(api.timeout)
-            .header(CONTENT_TYPE, HeaderValue::from_static(api.body.content_type()))
-            .body(body);
-        match &api.idempotency_header {
-            Some(name) => builder.header(name, request.idempotency_key.as_str()),
-            None => builder,
-        }
+fn build(http: &Client, api: &Api, request: &ApiRequest<'_>, url: Url, body: Vec<u8>) -> RequestBuilder {
+    let builder = http
+        .request(api.method.clone(), url)
+        .timeout(api.timeout)
+        .header(CONTENT_TYPE, HeaderValue::from_static(api.body.content_type()))
+        .body(body);
+    match &api.idempotency_header {
+        Some(name) => builder.header(name, request.idempotency_key.as_str()),
+        None => builder,
     }
 }
 
@@ -84,8 +85,13 @@ fn compose(connector: &Connector, api: &Api, request: &ApiRequest<'_>) -> Result
     Ok((url, api.body.bytes(&sent).map_err(broken)?))
 }
 
-async fn exchange(connector: &Connector, request: RequestBuilder, repeatable: bool) -> Result<Reply, Failure> {
-    let sent = send(connector, request).await;
+async fn exchange(
+    connector: &Connector,
+    http: &Client,
+    request: RequestBuilder,
+    repeatable: bool,
+) -> Result<Reply, Failure> {
+    let sent = send(connector, http, request).await;
     let response = sent.map_err(|error| failure::while_registering(&error, repeatable))?;
     let status = response.status().as_u16();
     let retry_after = failure::retry_after(response.headers());

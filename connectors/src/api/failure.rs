@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use events::{ErrorKind, Failure};
+use outbound::SendError;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::retry_after;
@@ -11,7 +12,7 @@ use super::retry_after;
 ///
 /// Before the request could be sent nothing is in doubt. After it, a maker that tells repeats apart may be asked again;
 /// of any other nobody knows.
-pub(super) fn while_registering(error: &reqwest::Error, repeatable: bool) -> Failure {
+pub(super) fn while_registering(error: &SendError, repeatable: bool) -> Failure {
     if error.is_connect() || error.is_builder() {
         return before_sending(error);
     }
@@ -33,9 +34,11 @@ pub(super) fn after_sending(kind: ErrorKind, what: &str, repeatable: bool) -> Fa
 }
 
 /// A call that broke and registered nothing for certain.
-pub(super) fn before_sending(error: &reqwest::Error) -> Failure {
+pub(super) fn before_sending(error: &SendError) -> Failure {
     // only the kind: the error's own text holds the address, and with it perhaps a serial number
-    if error.is_builder() {
+    if let Some(refused) = error.refused() {
+        super::unusable(format!("the maker's address may not be called: {refused}"))
+    } else if error.is_builder() {
         super::unusable("the request cannot be built from the connector's file")
     } else if error.is_timeout() {
         Failure::new(ErrorKind::Timeout, "the maker could not be reached in time")

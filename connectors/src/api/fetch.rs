@@ -1,7 +1,8 @@
 //! A GET with our account: asks and changes nothing, so it may be sent again with a fresh token.
 
 use events::Failure;
-use reqwest::Response;
+use outbound::Client;
+use reqwest::{Method, Response};
 use url::Url;
 
 use super::account::Account;
@@ -14,21 +15,22 @@ impl ApiClient {
     /// The answer, whatever its status.
     pub(super) async fn fetch(&self, connector: &Connector, api: &Api, url: Url) -> Result<Response, Failure> {
         let account = self.account(connector)?;
-        let get = || self.http.get(url.clone()).timeout(api.timeout);
+        let http = self.http(connector);
+        let get = || http.request(Method::GET, url.clone()).timeout(api.timeout);
         let response = match &*account {
             Account::Oauth(oauth) => {
-                let token = oauth.token(&self.http).await?;
-                let response = ask(connector, account.show(get(), Some(&token))).await?;
+                let token = oauth.token(http).await?;
+                let response = ask(connector, http, account.show(get(), Some(&token))).await?;
                 if response.status() != 401 {
                     return Ok(response);
                 }
                 // the token wore out before its time
                 oauth.refused(&token).await;
-                let token = oauth.token(&self.http).await?;
-                ask(connector, account.show(get(), Some(&token))).await?
+                let token = oauth.token(http).await?;
+                ask(connector, http, account.show(get(), Some(&token))).await?
             }
             Account::Open | Account::Header(..) | Account::Query(..) => {
-                ask(connector, account.show(get(), None)).await?
+                ask(connector, http, account.show(get(), None)).await?
             }
         };
         if response.status() == 401 {
@@ -38,6 +40,6 @@ impl ApiClient {
     }
 }
 
-async fn ask(connector: &Connector, request: reqwest::RequestBuilder) -> Result<Response, Failure> {
-    send(connector, request).await.map_err(|error| failure::before_sending(&error))
+async fn ask(connector: &Connector, http: &Client, request: reqwest::RequestBuilder) -> Result<Response, Failure> {
+    send(connector, http, request).await.map_err(|error| failure::before_sending(&error))
 }

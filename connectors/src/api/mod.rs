@@ -17,8 +17,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use events::{Details, ErrorKind, Failure, Outcome, RegistrationId};
+use outbound::{Client, Reach, Resolver};
 
 use crate::connector::Connector;
+use crate::file::Network;
 use account::Account;
 pub use lookup::Lookup;
 
@@ -37,6 +39,8 @@ pub struct ApiOptions {
     pub user_agent: String,
     /// Reads an environment variable, for secrets.
     pub environment: fn(&str) -> Option<String>,
+    /// Turns makers' names into addresses.
+    pub resolver: Resolver,
 }
 
 impl Default for ApiOptions {
@@ -45,6 +49,7 @@ impl Default for ApiOptions {
             connect_timeout: Duration::from_secs(5),
             user_agent: concat!("regflow/", env!("CARGO_PKG_VERSION")).to_owned(),
             environment: |name| std::env::var(name).ok(),
+            resolver: Resolver::system(),
         }
     }
 }
@@ -70,28 +75,37 @@ pub struct ApiRequest<'a> {
 /// Calls makers' APIs. One for the whole process: connections, tokens and secrets are kept in it.
 #[derive(Debug)]
 pub struct ApiClient {
-    http: reqwest::Client,
+    /// For makers on the public internet.
+    public: Client,
+    /// For makers in the own house; their connections never serve the others.
+    private: Client,
     environment: fn(&str) -> Option<String>,
     /// By connector id; bounded by the catalog.
     accounts: RwLock<HashMap<String, Arc<Account>>>,
 }
 
 impl ApiClient {
-    /// A client with its pool of connections. No proxies and no redirects: what leaves goes where the catalog says.
+    /// A client with its pools of connections. No proxies and no redirects: what leaves goes where the catalog says, and that
+    /// is the public internet unless it says `network = "private"`.
     ///
     /// # Errors
     /// When the TLS parts of the system cannot be set up.
     pub fn new(options: ApiOptions) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .http1_only()
-            .connect_timeout(options.connect_timeout)
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_IDLE_PER_HOST_MAX)
-            .user_agent(options.user_agent)
-            .build()?;
-        Ok(Self { http, environment: options.environment, accounts: RwLock::default() })
+        let client = |reach| {
+            let builder = reqwest::Client::builder()
+                .http1_only()
+                .connect_timeout(options.connect_timeout)
+                .pool_idle_timeout(POOL_IDLE)
+                .pool_max_idle_per_host(POOL_IDLE_PER_HOST_MAX)
+                .user_agent(&options.user_agent);
+            Client::new(builder, &options.resolver, reach)
+        };
+        Ok(Self {
+            public: client(Reach::Public)?,
+            private: client(Reach::Private)?,
+            environment: options.environment,
+            accounts: RwLock::default(),
+        })
     }
 
     /// Sends one registration and tells what came of it. Never tries again by itself, except with a fresh token where the
@@ -103,6 +117,14 @@ impl ApiClient {
         let latency_ms = started.elapsed().as_millis();
         tracing::debug!(%id, attempt, connector, latency_ms, outcome = word(&outcome), "the maker's API was called");
         outcome
+    }
+
+    /// The client that goes as far as this maker's calls may.
+    fn http(&self, connector: &Connector) -> &Client {
+        match connector.network() {
+            Network::Public => &self.public,
+            Network::Private => &self.private,
+        }
     }
 
     /// Our account with the maker, made at the first call.

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use events::{ErrorKind, Failure};
+use outbound::Client;
+use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -60,7 +62,7 @@ impl Oauth {
     }
 
     /// The token's header, fetched if there is none that is good. Fetching registers nothing, so its failures are certain.
-    pub(super) async fn token(&self, http: &reqwest::Client) -> Result<HeaderValue, Failure> {
+    pub(super) async fn token(&self, http: &Client) -> Result<HeaderValue, Failure> {
         let mut token = self.token.lock().await;
         if let Some(token) = token.as_ref().filter(|token| Instant::now() < token.good_until) {
             return Ok(token.header.clone());
@@ -77,9 +79,9 @@ impl Oauth {
         }
     }
 
-    async fn fetch(&self, http: &reqwest::Client) -> Result<Token, Failure> {
+    async fn fetch(&self, http: &Client) -> Result<Token, Failure> {
         let asked_at = Instant::now();
-        let response = self.request(http)?.send().await.map_err(|error| failure::before_sending(&error))?;
+        let response = http.send(self.request(http)?).await.map_err(|error| failure::before_sending(&error))?;
         let status = response.status().as_u16();
         let retry_after = failure::retry_after(response.headers());
         let body = read_body(response).await;
@@ -95,12 +97,12 @@ impl Oauth {
         Ok(Token { header: bearer(&Zeroizing::new(answer.access_token))?, good_until: asked_at + good_for })
     }
 
-    fn request(&self, http: &reqwest::Client) -> Result<reqwest::RequestBuilder, Failure> {
+    fn request(&self, http: &Client) -> Result<reqwest::RequestBuilder, Failure> {
         let mut form = vec![("grant_type", "client_credentials")];
         if let Some(scope) = &self.scope {
             form.push(("scope", scope));
         }
-        let request = http.post(&self.token_url).timeout(TOKEN_TIMEOUT);
+        let request = http.request(Method::POST, &self.token_url).timeout(TOKEN_TIMEOUT);
         Ok(match self.client_auth {
             ClientAuth::Basic => request.header(AUTHORIZATION, basic(&self.client_id, &self.secret)?).form(&form),
             ClientAuth::Body => {

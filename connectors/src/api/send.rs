@@ -6,6 +6,7 @@ use std::time::Instant;
 use events::trace::{DURATION_BOUNDS_S, TARGET};
 use opentelemetry::metrics::Histogram;
 use opentelemetry::{KeyValue, global};
+use outbound::{Client, SendError};
 use reqwest::{Request, RequestBuilder, Response};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
@@ -21,10 +22,13 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .build()
 });
 
-/// As [`RequestBuilder::send`].
-pub(super) async fn send(connector: &Connector, request: RequestBuilder) -> Result<Response, reqwest::Error> {
-    let (client, request) = request.build_split();
-    let request = request?;
+/// As [`Client::send`].
+pub(super) async fn send(
+    connector: &Connector,
+    client: &Client,
+    request: RequestBuilder,
+) -> Result<Response, SendError> {
+    let request = request.build()?;
     let mut attributes = vec![
         KeyValue::new("http.request.method", request.method().to_string()),
         KeyValue::new("server.address", request.url().host_str().unwrap_or_default().to_owned()),
@@ -70,8 +74,10 @@ fn begin(connector: &Connector, request: &Request) -> Span {
     )
 }
 
-fn word(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
+fn word(error: &SendError) -> &'static str {
+    if error.refused().is_some() {
+        "refused_target"
+    } else if error.is_timeout() {
         "timeout"
     } else if error.is_connect() {
         "connect"

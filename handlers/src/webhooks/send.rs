@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use outbound::{Client, SendError};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 
 /// Bytes of an answer that are read, so that its connection can be used again; then it is closed.
@@ -28,13 +29,13 @@ pub(super) async fn send(client: &Client, url: &Url, key: &Webhook, id: &str, no
         Err(error) => return Tried::Failed(format!("it cannot be signed: {error}"), None),
     };
     let request = client
-        .post(url.clone())
+        .request(Method::POST, url.clone())
         .header(CONTENT_TYPE, "application/cloudevents+json")
         .header(HEADER_WEBHOOK_ID, id)
         .header(HEADER_WEBHOOK_TIMESTAMP, now)
         .header(HEADER_WEBHOOK_SIGNATURE, signature)
         .body(body);
-    match request.send().await {
+    match client.send(request).await {
         Ok(answer) => judge(answer).await,
         Err(error) => Tried::Failed(in_words(&error).to_owned(), None),
     }
@@ -67,8 +68,10 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Without the address, which may hold a secret.
-fn in_words(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
+fn in_words(error: &SendError) -> &'static str {
+    if error.refused().is_some() {
+        "its name leads to an address that is not on the public internet"
+    } else if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
         "no connection"

@@ -170,7 +170,9 @@ async fn one(shared: Arc<Shared>, place: usize, delivery: Delivery, permits: Arc
 async fn try_once(shared: &Shared, endpoint: &Endpoint, delivery: Delivery) -> Result<(), Unavailable> {
     let (id, now) = (id_of(&delivery.body), (shared.options.clock)());
     let seconds = now.0.div_euclid(1_000_000);
-    let tried = send(&shared.client, &endpoint.url, &endpoint.key, &id, seconds, delivery.body.clone()).await;
+    let tried =
+        send(shared.clients.of(endpoint.reach), &endpoint.url, &endpoint.key, &id, seconds, delivery.body.clone())
+            .await;
     crate::crash_point("after_webhook");
     match tried {
         Tried::Taken => {

@@ -3,9 +3,11 @@
 
 mod drift;
 mod fields;
+mod hostile;
 mod outcomes;
 mod people;
 mod processes;
+mod reach;
 mod site;
 mod walls;
 
@@ -14,6 +16,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use events::{Failure, Outcome};
+use outbound::Reach;
 use regflow_form::{BrowserOptions, Browsers, FormFile, FormReport, MaySend, Recipe, discover};
 use tokio::runtime::Runtime;
 
@@ -44,7 +47,9 @@ fn browsers_in(folder: PathBuf, change: impl FnOnce(&mut BrowserOptions)) -> Bro
 
 fn recipe(toml: &str, base: &str) -> Recipe {
     let mut fill = |text: &str| Ok::<_, std::convert::Infallible>(text.replace("BASE", base));
-    toml::from_str::<Recipe>(toml).unwrap().render(&mut fill).unwrap()
+    let recipe = toml::from_str::<Recipe>(toml).unwrap().render(&mut fill).unwrap();
+    // the sites of these tests are on this machine
+    Recipe { reach: Reach::Private, ..recipe }
 }
 
 /// Tries a recipe with the shared browsers; `BASE` in it stands for the site.
@@ -54,6 +59,10 @@ fn try_form(toml: &str, base: &str) -> FormReport {
 
 fn try_with(toml: &str, base: &str, files: Vec<FormFile>) -> FormReport {
     RUNTIME.block_on(BROWSERS.run(&recipe(toml, base), files, may_send()))
+}
+
+fn try_with_recipe(recipe: &Recipe) -> FormReport {
+    RUNTIME.block_on(BROWSERS.run(recipe, Vec::new(), may_send()))
 }
 
 fn may_send() -> MaySend {

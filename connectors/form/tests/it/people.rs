@@ -3,8 +3,11 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use outbound::Reach;
+use regflow_form::Recipe;
+
 use crate::site::{Reply, Site, html, page, thanks};
-use crate::{RUNTIME, browsers_in, confirmation, folder, may_send, recipe, try_form};
+use crate::{RUNTIME, browsers_in, confirmation, folder, may_send, reach, recipe, try_form};
 
 const ONE_PAGE: &str = r##"
     url = "BASE/"
@@ -51,16 +54,22 @@ fn two_people_after_one_another_share_nothing_in_one_session() {
 fn what_a_page_of_another_origin_stored_is_gone_too() {
     let browsers = {
         let _on_runtime = RUNTIME.enter();
-        browsers_in(folder("origins"), |options| options.sessions_max = 1)
+        browsers_in(folder("origins"), |options| {
+            options.sessions_max = 1;
+            options.resolver = reach::resolver();
+        })
     };
     let site = Site::new(|request| match request.method.as_str() {
         "POST" => page("<h1>ok</h1>"),
         _ => page(CURIOUS),
     });
-    let other = site.base.replace("127.0.0.1", "localhost");
+    let other = site.base.replace("127.0.0.1", "friend.test");
     let from = Site::new(move |_| page(&format!("<script>location.replace('{other}/')</script>")));
+    // a maker at home has one origin
+    let base = from.base.replace("127.0.0.1", "maker.test");
+    let recipe = Recipe { reach: Reach::Public, ..recipe(ONE_PAGE, &base) };
     for _ in 0..2 {
-        confirmation(&RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &from.base), Vec::new(), may_send())));
+        confirmation(&RUNTIME.block_on(browsers.run(&recipe, Vec::new(), may_send())));
     }
     let found = site.posted();
     assert_eq!(found.len(), 2);

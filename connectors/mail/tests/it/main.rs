@@ -3,6 +3,7 @@
 
 mod delivery;
 mod faults;
+mod hostile;
 mod sink;
 
 use std::time::Duration;

@@ -1,0 +1,165 @@
+//! Draws packets in processes of their own: one that takes too long or too much memory ends, and the service goes on.
+//!
+//! A thread cannot be ended from outside, and the compiler has no bound of its own on time or memory. Workers stay for the
+//! next packet, so that none waits for the fonts to be loaded (decision 14).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::wire::{self, Job, Said};
+use crate::{Packet, PacketData, PacketError, check, link};
+
+/// How long a worker may take to be ready; loading fonts on a busy machine.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Rust aborts when memory is refused.
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+const SIGXCPU: i32 = 24;
+/// Packets that one worker draws before another takes its place.
+const PACKETS_MAX: u32 = 1_000;
+
+/// How packets are drawn.
+#[derive(Debug, Clone)]
+pub struct PressOptions {
+    /// A program that calls [`crate::work`], and what it is started with.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// What it finds in its environment beside ours.
+    pub environment: Vec<(&'static str, &'static str)>,
+    /// Packets that are drawn at once.
+    pub workers_max: usize,
+    /// How long one packet may take.
+    pub deadline: Duration,
+}
+
+/// All workers of this process.
+#[derive(Debug)]
+pub struct Press {
+    options: PressOptions,
+    places: Semaphore,
+    idle: Mutex<Vec<Worker>>,
+}
+
+impl Press {
+    /// A press; its workers are started when they are needed, and end with it.
+    #[must_use]
+    pub fn new(options: PressOptions) -> Self {
+        let places = Semaphore::new(options.workers_max.clamp(1, Semaphore::MAX_PERMITS));
+        Self { options, places, idle: Mutex::default() }
+    }
+
+    /// Draws one packet; `at` is the day that it names and its time of creation.
+    ///
+    /// # Errors
+    /// [`PacketError`]; a worker that took too long was ended.
+    pub async fn render(&self, mut data: PacketData, at: Timestamp) -> Result<Packet, PacketError> {
+        // what is refused need not be sent
+        check::check(&mut data)?;
+        data.link.as_deref().map(link::parse).transpose()?;
+        let job = serde_json::to_vec(&Job { data, at }).map_err(PacketError::Encode)?;
+        // never closed
+        let Ok(_place) = self.places.acquire().await else { return Err(ended(None)) };
+        let idle = self.idle().pop();
+        let mut worker = match idle {
+            Some(worker) => worker,
+            None => self.start().await?,
+        };
+        match timeout(self.options.deadline, worker.draw(&job)).await {
+            Ok(Ok((said, pdf))) => {
+                if worker.drawn < PACKETS_MAX {
+                    self.idle().push(worker);
+                }
+                said.with(pdf)
+            }
+            Ok(Err(error)) => Err(worker.epitaph(error).await),
+            // dropping it ends it
+            Err(_) => Err(PacketError::TookTooLong { deadline: self.options.deadline }),
+        }
+    }
+
+    async fn start(&self) -> Result<Worker, PacketError> {
+        let mut child = Command::new(&self.options.program)
+            .args(&self.options.arguments)
+            .envs(self.options.environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // what a panic says may quote somebody's data
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(PacketError::Worker)?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else { return Err(ended(None)) };
+        let mut worker = Worker { child, stdin, stdout, drawn: 0 };
+        match timeout(READY_TIMEOUT, worker.read()).await {
+            Ok(Ok(_ready)) => Ok(worker),
+            Ok(Err(error)) => Err(worker.epitaph(error).await),
+            Err(_) => Err(PacketError::TookTooLong { deadline: READY_TIMEOUT }),
+        }
+    }
+
+    /// A panic while it was held leaves it whole: workers are only put in and taken out.
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A process that draws; dropping it ends it.
+#[derive(Debug)]
+struct Worker {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    drawn: u32,
+}
+
+impl Worker {
+    async fn draw(&mut self, job: &[u8]) -> std::io::Result<(Said, Vec<u8>)> {
+        self.stdin.write_all(&wire::length(job)?).await?;
+        self.stdin.write_all(job).await?;
+        self.stdin.flush().await?;
+        let said = serde_json::from_slice(&self.read().await?)?;
+        let pdf = self.read().await?;
+        self.drawn += 1;
+        Ok((said, pdf))
+    }
+
+    async fn read(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut length = [0; 4];
+        self.stdout.read_exact(&mut length).await?;
+        let mut bytes = vec![0; wire::expected(length)?];
+        self.stdout.read_exact(&mut bytes).await?;
+        Ok(bytes)
+    }
+
+    /// What ended it, or else what broke between us.
+    async fn epitaph(mut self, error: std::io::Error) -> PacketError {
+        // both ends of its pipes are closed: either it is ending, or it is of no use
+        match timeout(READY_TIMEOUT, self.child.wait()).await {
+            Ok(Ok(status)) => ended(Some(status)),
+            Ok(Err(_)) | Err(_) => PacketError::Worker(error),
+        }
+    }
+}
+
+fn ended(status: Option<ExitStatus>) -> PacketError {
+    use std::os::unix::process::ExitStatusExt;
+    let signal = status.and_then(|status| status.signal());
+    let how = match signal {
+        Some(SIGABRT) => "it was refused more memory",
+        Some(SIGKILL) => "it was killed, perhaps for want of memory",
+        Some(SIGXCPU) => "it used up its processor time",
+        Some(_) => "it crashed",
+        None => "it ended by itself",
+    };
+    PacketError::WorkerEnded { how }
+}
