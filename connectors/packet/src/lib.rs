@@ -1,10 +1,11 @@
-//! The packet that an owner finishes by hand, as a PDF: data in as values, bytes out, no clock, no file system after the start.
+//! The packet that an owner finishes by hand, and the proof of a registration, as PDFs: data in as values, bytes out, no clock, no file system after the start.
 
 mod check;
 mod data;
 mod fonts;
 mod frames;
 mod link;
+mod proof;
 mod render;
 mod view;
 mod world;
@@ -12,6 +13,7 @@ mod world;
 pub use check::{ADDRESS_LINES_MAX, FIELDS_MAX, NOTES_MAX, STEPS_MAX, TEXT_CHARS_MAX, TEXT_CHARS_TOTAL_MAX};
 pub use data::{PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
 pub use fonts::{FONT_BYTES_MAX, FONT_FILES_MAX};
+pub use proof::{DELIVERIES_MAX, FILES_MAX, ProofDelivery, ProofDocument, ProofFile, ProofValue, VALUES_MAX};
 pub use render::{Packet, PacketRenderer};
 
 /// Why no packet could be made; no text of it holds personal data.

@@ -1,4 +1,4 @@
-//! The compiler's whole world: one template, one data file, one picture, fonts in memory. No disk, no network, no clock.
+//! The compiler's whole world: one of two templates, one data file, one picture, fonts in memory. No disk, no network, no clock.
 
 use std::sync::LazyLock;
 
@@ -13,6 +13,7 @@ use typst_kit::fonts::FontStore;
 use crate::PacketError;
 
 const TEMPLATE: &str = include_str!("../templates/packet.typ");
+const PROOF_TEMPLATE: &str = include_str!("../templates/proof.typ");
 /// File ids are interned for ever, so these are made once.
 static DATA_FILE: LazyLock<Option<FileId>> = LazyLock::new(|| file_id("/data.json"));
 static QR_FILE: LazyLock<Option<FileId>> = LazyLock::new(|| file_id("/qr.svg"));
@@ -26,26 +27,30 @@ fn file_id(path: &str) -> Option<FileId> {
 pub(crate) struct Shared {
     library: LazyHash<Library>,
     fonts: FontStore,
-    template: Source,
+    pub(crate) template: Source,
+    pub(crate) proof_template: Source,
 }
 
 impl Shared {
     pub(crate) fn new(fonts: FontStore) -> Result<Self, PacketError> {
         let main = file_id("/packet.typ").ok_or(PacketError::Layout { line: 0 })?;
-        let template = Source::new(main, TEMPLATE.to_owned());
-        Ok(Shared { library: LazyHash::new(Library::default()), fonts, template })
+        let proof = file_id("/proof.typ").ok_or(PacketError::Layout { line: 0 })?;
+        let (template, proof_template) =
+            (Source::new(main, TEMPLATE.to_owned()), Source::new(proof, PROOF_TEMPLATE.to_owned()));
+        Ok(Shared { library: LazyHash::new(Library::default()), fonts, template, proof_template })
     }
+}
 
-    /// One-based line of the template where `range` begins.
-    pub(crate) fn line_of(&self, range: Option<std::ops::Range<usize>>) -> usize {
-        let line = range.and_then(|range| self.template.lines().byte_to_line(range.start));
-        line.map_or(0, |line| line + 1)
-    }
+/// One-based line of a template where `range` begins.
+pub(crate) fn line_of(template: &Source, range: Option<std::ops::Range<usize>>) -> usize {
+    let line = range.and_then(|range| template.lines().byte_to_line(range.start));
+    line.map_or(0, |line| line + 1)
 }
 
 /// The world of one packet.
 pub(crate) struct PacketWorld<'a> {
     pub(crate) shared: &'a Shared,
+    pub(crate) template: &'a Source,
     pub(crate) data_json: Bytes,
     pub(crate) qr_svg: Option<Bytes>,
 }
@@ -60,11 +65,11 @@ impl World for PacketWorld<'_> {
     }
 
     fn main(&self) -> FileId {
-        self.shared.template.id()
+        self.template.id()
     }
 
     fn source(&self, id: FileId) -> FileResult<Source> {
-        if id == self.main() { Ok(self.shared.template.clone()) } else { Err(FileError::AccessDenied) }
+        if id == self.main() { Ok(self.template.clone()) } else { Err(FileError::AccessDenied) }
     }
 
     fn file(&self, id: FileId) -> FileResult<Bytes> {
