@@ -9,6 +9,7 @@ mod demo;
 mod grpc;
 mod household;
 mod http;
+mod proof;
 mod serve;
 mod show;
 mod telemetry;
@@ -58,6 +59,8 @@ async fn run(command: Command) -> ExitCode {
         Command::Retry(args) => answered(client::retry(args).await),
         Command::Explain(args) => answered(client::explain(args).await),
         Command::Audit(args) => answered(client::audit(args).await),
+        Command::Proof(command) => answered(client::proof(command).await),
+        Command::Person(command) => answered(client::person(command).await),
         Command::Makers(args) => answered(client::makers(args).await),
         Command::Metrics(args) => answered(client::metrics(args).await),
         Command::Pause(args) => answered(client::pause(args).await),

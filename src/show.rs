@@ -3,6 +3,7 @@
 mod explanation;
 mod makers;
 mod metrics;
+mod proof;
 mod redrive;
 mod webhooks;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 pub use explanation::explanation;
 pub use makers::{maker, makers};
 pub use metrics::metrics;
+pub use proof::{reported, verified};
 pub use redrive::redrive;
 pub use webhooks::webhooks;
 
