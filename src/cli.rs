@@ -1,6 +1,7 @@
 //! The command line.
 
 mod operate;
+mod proof;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,8 @@ pub use operate::{
     CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, MetricsArgs, PauseArgs, RedeliverArgs,
     RedriveArgs, WebhooksCommand, Why,
 };
+
+pub use proof::{PersonArgs, PersonCommand, ProofCommand, ProofGetArgs, ProofVerifyArgs};
 
 /// Where clients look for the service.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7460";
@@ -48,6 +51,12 @@ pub enum Command {
     Explain(OneArgs),
     /// Print the stored history of a registration
     Audit(OneArgs),
+    /// Get the proof of a registration, or check one
+    #[command(subcommand)]
+    Proof(ProofCommand),
+    /// Answer for one person: what was sent about them
+    #[command(subcommand)]
+    Person(PersonCommand),
     /// Show how the makers are doing: health, circuits, rate limits, alerts
     Makers(MakersArgs),
     /// Show how attempts ended over a window: how many went well, how long they took, what failed

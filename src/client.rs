@@ -3,6 +3,7 @@
 mod analytics;
 mod error;
 mod operations;
+mod proof;
 mod webhooks;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::show::{self, Paint};
 pub use analytics::metrics;
 pub use error::ClientError;
 pub use operations::{circuit, makers, pause, redrive, resume};
+pub use proof::{person, proof};
 pub use webhooks::webhooks;
 
 /// How long a connection may take.
@@ -95,7 +97,7 @@ fn request(args: SubmitArgs) -> anyhow::Result<v1::SubmitRequest> {
         priority: priority(args.priority).into(),
         marketing_consent: args.marketing_consent,
         extra: args.extra.into_iter().collect(),
-        proof_of_purchase: args.proof.as_deref().map(proof).transpose()?,
+        proof_of_purchase: args.proof.as_deref().map(proof_of_purchase).transpose()?,
         validate_only: args.validate_only,
         mail_preference: args.mail.map_or(v1::MailPreference::Unspecified, mail_preference).into(),
     })
@@ -117,7 +119,7 @@ const fn mail_preference(mail: MailArg) -> v1::MailPreference {
     }
 }
 
-fn proof(path: &std::path::Path) -> anyhow::Result<v1::ProofOfPurchase> {
+fn proof_of_purchase(path: &std::path::Path) -> anyhow::Result<v1::ProofOfPurchase> {
     let size = std::fs::metadata(path).with_context(|| format!("failed to open {}", path.display()))?.len();
     anyhow::ensure!(
         size <= PROOF_BYTES_MAX,

@@ -13,6 +13,7 @@ mod hostile_values;
 mod household;
 mod http;
 mod press;
+mod proof;
 mod secrets;
 mod serve;
 mod show;
@@ -67,6 +68,8 @@ async fn run(command: Command) -> ExitCode {
         Command::Retry(args) => answered(client::retry(args).await),
         Command::Explain(args) => answered(client::explain(args).await),
         Command::Audit(args) => answered(client::audit(args).await),
+        Command::Proof(command) => answered(client::proof(command).await),
+        Command::Person(command) => answered(client::person(command).await),
         Command::Makers(args) => answered(client::makers(args).await),
         Command::Metrics(args) => answered(client::metrics(args).await),
         Command::Pause(args) => answered(client::pause(args).await),

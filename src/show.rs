@@ -3,6 +3,7 @@
 mod explanation;
 mod makers;
 mod metrics;
+mod proof;
 mod redrive;
 mod sheet;
 mod webhooks;
@@ -18,6 +19,7 @@ use serde_json::Value;
 pub use explanation::explanation;
 pub use makers::{maker, makers};
 pub use metrics::metrics;
+pub use proof::{reported, verified};
 pub use redrive::redrive;
 pub use sheet::sheet;
 pub use webhooks::webhooks;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use events::record::{Link, Record, RecordError, Stored, StoredMaker};
 use events::{MakerEvent, RegistrationId, Sequence, Shard, subject};
 
@@ -28,7 +29,12 @@ pub trait EventLog: Send + Sync {
     async fn last_of_maker(&self, shard: Shard, connector: &str) -> Result<Option<StoredMaker>, LoadError>;
 
     /// All records of a registration, oldest first, their chain of hashes checked. Empty when there is none.
-    async fn load(&self, shard: Shard, id: RegistrationId) -> Result<Vec<Stored>, LoadError>;
+    async fn load(&self, shard: Shard, id: RegistrationId) -> Result<Vec<Stored>, LoadError> {
+        Ok(self.load_with_bytes(shard, id).await?.into_iter().map(|(stored, _)| stored).collect())
+    }
+
+    /// As [`Self::load`], each record with its bytes as they are stored: what its hash is made of.
+    async fn load_with_bytes(&self, shard: Shard, id: RegistrationId) -> Result<Vec<(Stored, Bytes)>, LoadError>;
 
     /// Everything at `from` and later (0 and 1: from the first), in order: what is stored, then what comes.
     async fn follow(&self, from: Sequence) -> Result<Box<dyn Follow>, FollowError>;

@@ -108,14 +108,16 @@ impl EventLog for MemoryLog {
         last.map(maker_readable).transpose()
     }
 
-    async fn load(&self, shard: Shard, id: RegistrationId) -> Result<Vec<Stored>, LoadError> {
+    async fn load_with_bytes(&self, shard: Shard, id: RegistrationId) -> Result<Vec<(Stored, Bytes)>, LoadError> {
         let subject = subject::registration(shard, id);
         let messages = self.messages();
-        let Some(last) = messages.last.get(&subject).and_then(|sequence| messages.read(*sequence)) else {
-            return Ok(Vec::new());
+        let Some(last) = messages.last.get(&subject).copied() else { return Ok(Vec::new()) };
+        let read = |sequence, payload: &Bytes| {
+            readable(FollowItem::read(&subject, sequence, payload)).map(|stored| (stored, payload.clone()))
         };
-        let mut records = vec![readable(last)?];
-        while let Some(previous) = records.last().and_then(|stored| stored.record.previous) {
+        let (_, payload) = messages.at(last).ok_or(LoadError::ChainBroken { sequence: last })?;
+        let mut records = vec![read(last, payload)?];
+        while let Some(previous) = records.last().and_then(|(stored, _)| stored.record.previous) {
             if records.len() == HISTORY_RECORDS_MAX {
                 return Err(LoadError::TooLong);
             }
@@ -123,7 +125,7 @@ impl EventLog for MemoryLog {
                 .at(previous.sequence)
                 .filter(|(at, payload)| *at == subject && hash_of(payload) == previous.hash);
             let (_, payload) = linked.ok_or(LoadError::ChainBroken { sequence: previous.sequence })?;
-            records.push(readable(FollowItem::read(&subject, previous.sequence, payload))?);
+            records.push(read(previous.sequence, payload)?);
         }
         records.reverse();
         Ok(records)

@@ -64,13 +64,14 @@ impl EventLog for NatsLog {
     }
 
     /// Backwards from the last record by direct gets: a filter over a million subjects takes a thousand times longer.
-    async fn load(&self, shard: Shard, id: RegistrationId) -> Result<Vec<Stored>, LoadError> {
+    async fn load_with_bytes(&self, shard: Shard, id: RegistrationId) -> Result<Vec<(Stored, Bytes)>, LoadError> {
         let subject = subject::registration(shard, id);
         let Some(last) = self.direct.last(&subject).await? else {
             return Ok(Vec::new());
         };
-        let mut records = vec![readable(FollowItem::read(&last.subject, last.sequence, &last.payload))?];
-        while let Some(previous) = records.last().and_then(|stored| stored.record.previous) {
+        let newest = readable(FollowItem::read(&last.subject, last.sequence, &last.payload))?;
+        let mut records = vec![(newest, last.payload)];
+        while let Some(previous) = records.last().and_then(|(stored, _)| stored.record.previous) {
             if records.len() == HISTORY_RECORDS_MAX {
                 return Err(LoadError::TooLong);
             }
@@ -79,7 +80,8 @@ impl EventLog for NatsLog {
             if !is_linked(&message.payload, previous.hash) || message.subject.as_str() != subject {
                 return Err(broken);
             }
-            records.push(readable(FollowItem::read(&subject, previous.sequence, &message.payload))?);
+            let stored = readable(FollowItem::read(&subject, previous.sequence, &message.payload))?;
+            records.push((stored, message.payload));
         }
         records.reverse();
         Ok(records)

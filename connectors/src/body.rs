@@ -4,7 +4,7 @@ use minijinja::value::Value;
 use serde::Serialize;
 use url::form_urlencoded;
 
-use crate::expression::{Names, TemplateError, is_absent};
+use crate::expression::{Expression, Names, TemplateError, is_absent};
 use crate::template::{Template, text_of};
 
 /// A compiled body.
@@ -37,6 +37,14 @@ impl Body {
         }
     }
 
+    /// All that it evaluates.
+    pub(crate) fn expressions(&self) -> Vec<&Expression> {
+        match self {
+            Self::Json(node) => node.expressions(),
+            Self::Form(pairs) => pairs.iter().flat_map(|(_, template)| template.expressions()).collect(),
+        }
+    }
+
     pub(crate) fn bytes(&self, names: &dyn Names) -> Result<Vec<u8>, TemplateError> {
         /// Longer than most bodies, so that most need one allocation.
         const USUAL_BYTES: usize = 512;
@@ -66,6 +74,15 @@ impl Node {
     /// Compiles a value of a catalog file.
     pub(crate) fn compile(value: &toml::Value) -> Result<Self, BodyMistake> {
         compile_at(value, &mut Vec::new())
+    }
+
+    fn expressions(&self) -> Vec<&Expression> {
+        match self {
+            Self::Constant(_) => Vec::new(),
+            Self::Leaf(template) => template.expressions().collect(),
+            Self::Table(entries) => entries.iter().flat_map(|(_, node)| node.expressions()).collect(),
+            Self::List(nodes) => nodes.iter().flat_map(Self::expressions).collect(),
+        }
     }
 
     /// Writes the node as JSON; false when there was nothing to write.

@@ -13,6 +13,7 @@ use crate::checker::{Checker, Noted};
 use crate::file::{AnswerFile, ApiFile, ApiKeyFile, AuthFile, BodyFile, ErrorFile, LookupFile, Network};
 use crate::plan::{Api, Lookup};
 use crate::secret::SecretRef;
+use crate::sending::uses;
 
 /// The scheme of addresses that the sandbox stands for.
 pub(crate) const SANDBOX: &str = "sandbox://";
@@ -39,12 +40,14 @@ pub(crate) fn api(checker: &mut Checker<'_>, file: ApiFile, network: Network) ->
     let rules =
         Rules { success: file.success, already: file.already_registered, errors: file.errors, message: file.message };
     let rules = rules.compile(checker, file.field_names);
+    let (path, body) = (path?, body?);
     Ok(Api {
         base_url: file.base_url.trim_end_matches('/').to_owned(),
-        path: path?,
+        uses: uses(path.expressions().chain(body.expressions())),
+        path,
         method: method?,
         auth: file.auth,
-        body: body?,
+        body,
         idempotency_header: idempotency_header?,
         timeout: Duration::from_millis(file.timeout_ms),
         repeatable: file.repeatable,

@@ -7,6 +7,10 @@ use crate::checker::{Checker, Noted};
 /// Checks the section: its templates, and whether its baseline can be compared with anything.
 pub(crate) fn form(checker: &mut Checker<'_>, recipe: Recipe) -> Result<Recipe, Noted> {
     let templates = checker.templates_below(&["form"]);
+    let host = recipe.url.split_once("://").map_or(recipe.url.as_str(), |(_, rest)| rest).split('/').next();
+    if host.is_some_and(|host| host.contains("{{")) {
+        checker.mistake(&["form", "url"], "the host must not hold a template: data would decide who gets it");
+    }
     if let Some(baseline) = &recipe.baseline {
         check_baseline(checker, baseline);
     }

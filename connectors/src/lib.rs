@@ -23,6 +23,7 @@ mod manual;
 mod plan;
 mod sample;
 mod secret;
+mod sending;
 mod sent;
 mod serial;
 mod source;

@@ -73,6 +73,8 @@ pub(crate) struct Brand {
 pub(crate) struct Api {
     pub(crate) base_url: String,
     pub(crate) path: Template,
+    /// The fields that path and body read, sorted.
+    pub(crate) uses: Vec<String>,
     pub(crate) method: reqwest::Method,
     pub(crate) auth: AuthFile,
     pub(crate) body: Body,

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 
 use events::Details;
 use events::details::FIELDS;
+use events::sending::MARKETING_CONSENT;
 use minijinja::value::Value;
 
 use crate::expression::Names;
 use crate::source::nearest;
 
-/// Consent is no text field of [`FIELDS`], but it is data that leaves, so it is declared like one.
-const MARKETING_CONSENT: &str = "marketing_consent";
 /// Ours, not the person's: always there.
-const IDEMPOTENCY_KEY: &str = "idempotency_key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 /// The fields that a connector declares in `sends`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 
+use crate::conclusion::Conclusion;
 use crate::event::{
     AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded,
     DeadlineNear, Dispatched, Event, Expired, FoundUnregistered, Held, LeftInDoubt, LookupGivenUp, LookupScheduled,
@@ -11,6 +12,7 @@ use crate::event::{
 use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, Failure, ObjectRef, Outcome};
 use crate::retry::RetryPolicy;
+use crate::sending::Sending;
 use crate::state::{Registration, Stage};
 use crate::time::Timestamp;
 use crate::words::{HoldReason, ManualReason, Method, SkipReason, Status};
@@ -22,7 +24,7 @@ const DETAIL_CHARS_MAX: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Begin an attempt.
-    StartAttempt(Method),
+    StartAttempt(Method, Option<Sending>),
     /// Say that a turn could not be had.
     Hold {
         /// Of which method.
@@ -35,7 +37,7 @@ pub enum Command {
     /// Pass a method over.
     Skip(Method, SkipReason),
     /// Make the attempt that a crash interrupted once more.
-    RepeatAttempt,
+    RepeatAttempt(Option<Sending>),
     /// Take in what an attempt came to.
     Conclude(Conclusion),
     /// Take in what the maker knows of an attempt.
@@ -79,25 +81,6 @@ pub enum Command {
     },
 }
 
-/// What an attempt came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conclusion {
-    /// Which attempt; an older one is refused.
-    pub attempt: u32,
-    /// What the maker answered.
-    pub outcome: Outcome,
-    /// How long it took, milliseconds.
-    pub latency_ms: u32,
-    /// A screenshot.
-    pub evidence: Option<ObjectRef>,
-    /// When a failure may be tried again by the same method; computed by [`retry_at`].
-    pub retry_at: Option<Timestamp>,
-    /// When the maker wants to hear from us again, all registrations together.
-    pub throttled_until: Option<Timestamp>,
-    /// When the maker is asked what became of it, if nobody knows; nothing when it cannot be asked.
-    pub ask_at: Option<Timestamp>,
-}
-
 /// What the maker knows of an attempt whose outcome nobody knew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -124,6 +107,8 @@ pub enum Says {
     NotYet {
         /// When.
         ask_at: Timestamp,
+        /// What the question sends.
+        asks: Option<Sending>,
     },
     /// It cannot tell, and asking again will not help.
     Nothing {
@@ -188,10 +173,10 @@ pub fn retry_at(failure: &Failure, tries: u32, policy: &RetryPolicy, random: f64
 /// [`Refusal`] when the registration's stage does not allow it.
 pub fn decide(registration: &Registration, command: Command) -> Result<Vec<Event>, Refusal> {
     match command {
-        Command::StartAttempt(method) => start_attempt(registration, method),
+        Command::StartAttempt(method, sends) => start_attempt(registration, method, sends),
         Command::Hold { method, reason, until } => hold(registration, method, reason, until),
         Command::Skip(method, reason) => skip(registration, method, reason),
-        Command::RepeatAttempt => repeat(registration),
+        Command::RepeatAttempt(sends) => repeat(registration, sends),
         Command::Conclude(conclusion) => conclude(registration, conclusion),
         Command::Answer(answer) => take_answer(registration, answer),
         Command::AlertDeadline(last_day) => Ok(vec![DeadlineNear { last_day }.into()]),
@@ -208,9 +193,9 @@ pub fn decide(registration: &Registration, command: Command) -> Result<Vec<Event
     }
 }
 
-fn start_attempt(registration: &Registration, method: Method) -> Result<Vec<Event>, Refusal> {
+fn start_attempt(registration: &Registration, method: Method, sends: Option<Sending>) -> Result<Vec<Event>, Refusal> {
     let connector = registration.connector.clone();
-    let started = AttemptStarted { attempt: registration.attempts + 1, method, connector };
+    let started = AttemptStarted { attempt: registration.attempts + 1, method, connector, sends };
     if is_another_try(&registration.stage, method) {
         return Ok(vec![started.into()]);
     }
@@ -268,20 +253,21 @@ fn skip(registration: &Registration, method: Method, reason: SkipReason) -> Resu
     Ok(vec![MethodSkipped { method, reason }.into()])
 }
 
-fn repeat(registration: &Registration) -> Result<Vec<Event>, Refusal> {
+fn repeat(registration: &Registration, sends: Option<Sending>) -> Result<Vec<Event>, Refusal> {
     if !matches!(registration.stage, Stage::Attempting { .. }) {
         return Err(not_now(registration, "repeated", "no attempt is under way"));
     }
-    Ok(vec![AttemptRepeated { attempt: registration.attempts }.into()])
+    Ok(vec![AttemptRepeated { attempt: registration.attempts, sends }.into()])
 }
 
 fn conclude(registration: &Registration, conclusion: Conclusion) -> Result<Vec<Event>, Refusal> {
     let method = concluding(registration, &conclusion)?;
-    let Conclusion { attempt, outcome, latency_ms, evidence, retry_at, throttled_until, ask_at } = conclusion;
+    let Conclusion { attempt, outcome, latency_ms, evidence, retry_at, throttled_until, ask_at, asks, received } =
+        conclusion;
     let mut failure = match outcome {
         Outcome::Registered { confirmation, already } => {
             return Ok(vec![
-                AttemptSucceeded { attempt, already_registered: already, latency_ms, evidence }.into(),
+                AttemptSucceeded { attempt, already_registered: already, latency_ms, evidence, received }.into(),
                 RegistrationSucceeded { method, confirmation }.into(),
             ]);
         }
@@ -299,7 +285,7 @@ fn conclude(registration: &Registration, conclusion: Conclusion) -> Result<Vec<E
     events.extend(throttled_until.map(|until| MakerThrottled { until }.into()));
     events.extend(after_failure(attempt, method, failure, detail, retry_at));
     if matches!(events.last(), Some(Event::OutcomeUnknown(_))) {
-        events.extend(ask_at.map(|at| LookupScheduled { attempt, at }.into()));
+        events.extend(ask_at.map(|at| LookupScheduled { attempt, at, sends: asks }.into()));
     }
     Ok(events)
 }
@@ -325,13 +311,14 @@ fn take_answer(registration: &Registration, answer: Answer) -> Result<Vec<Event>
     }
     Ok(match says {
         Says::Registered { confirmation } => vec![
-            AttemptSucceeded { attempt, already_registered: false, latency_ms: 0, evidence: None }.into(),
+            AttemptSucceeded { attempt, already_registered: false, latency_ms: 0, evidence: None, received: None }
+                .into(),
             RegistrationSucceeded { method, confirmation }.into(),
         ],
         Says::NotRegistered { retry_at } => std::iter::once(FoundUnregistered { attempt }.into())
             .chain(retry_at.map(|at| RetryScheduled { method, at }.into()))
             .collect(),
-        Says::NotYet { ask_at } => vec![LookupScheduled { attempt, at: ask_at }.into()],
+        Says::NotYet { ask_at, asks } => vec![LookupScheduled { attempt, at: ask_at, sends: asks }.into()],
         Says::Nothing { detail } => vec![LookupGivenUp { attempt, detail }.into()],
     })
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::fact::facts;
 use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, FieldProblem, ObjectRef};
+use crate::sending::{Received, Sending};
 use crate::time::Timestamp;
 use crate::words::{HoldReason, MailPreference, ManualReason, Method, Priority, SkipReason};
 
@@ -20,9 +21,9 @@ facts! {
         /// A method was chosen.
         Dispatched = 2 v 1 "dispatched";
         /// A try of a method began; stored before anything leaves the house.
-        AttemptStarted = 3 v 2 (1: v1::AttemptStarted) "attempt_started";
+        AttemptStarted = 3 v 3 (1: v1::AttemptStarted) (2: v2::AttemptStarted) "attempt_started";
         /// A try ended with the maker having it registered.
-        AttemptSucceeded = 4 v 1 "attempt_succeeded";
+        AttemptSucceeded = 4 v 2 (1: v1::AttemptSucceeded) "attempt_succeeded";
         /// A try failed.
         AttemptFailed = 5 v 1 "attempt_failed";
         /// The same method will be tried again.
@@ -54,9 +55,9 @@ facts! {
         /// The maker asked us to slow down.
         MakerThrottled = 19 v 1 "maker_throttled";
         /// An attempt that a crash interrupted is made again under its own number and key.
-        AttemptRepeated = 20 v 1 "attempt_repeated";
+        AttemptRepeated = 20 v 2 (1: v1::AttemptRepeated) "attempt_repeated";
         /// The maker will be asked what became of an attempt.
-        LookupScheduled = 21 v 1 "lookup_scheduled";
+        LookupScheduled = 21 v 2 (1: v1::LookupScheduled) "lookup_scheduled";
         /// The maker says that it has nothing of the attempt.
         FoundUnregistered = 22 v 1 "found_unregistered";
         /// The maker cannot tell what became of the attempt; a person is asked.
@@ -125,6 +126,8 @@ pub struct AttemptStarted {
     pub method: Method,
     /// The maker's connector, so that a maker's limits and circuits can be counted without knowing its registrations.
     pub connector: String,
+    /// What it sends; nothing in records of the time before this was noted.
+    pub sends: Option<Sending>,
 }
 
 /// See [`Event::AttemptSucceeded`].
@@ -138,6 +141,8 @@ pub struct AttemptSucceeded {
     pub latency_ms: u32,
     /// A screenshot, when a browser did it.
     pub evidence: Option<ObjectRef>,
+    /// What came back; nothing of a form, whose screenshot tells it.
+    pub received: Option<Received>,
 }
 
 /// See [`Event::AttemptFailed`].
@@ -289,6 +294,8 @@ pub struct MakerThrottled {
 pub struct AttemptRepeated {
     /// Which one.
     pub attempt: u32,
+    /// What it sends this time: the connector may have changed meanwhile. As in [`AttemptStarted`].
+    pub sends: Option<Sending>,
 }
 
 /// See [`Event::LookupScheduled`].
@@ -298,6 +305,8 @@ pub struct LookupScheduled {
     pub attempt: u32,
     /// When the maker is asked.
     pub at: Timestamp,
+    /// What the question sends. As in [`AttemptStarted`].
+    pub sends: Option<Sending>,
 }
 
 /// See [`Event::FoundUnregistered`].

@@ -4,6 +4,7 @@
 
 pub mod bucket;
 pub mod circuit;
+pub mod conclusion;
 pub mod decide;
 pub mod details;
 mod details_v1;
@@ -24,6 +25,7 @@ pub mod record;
 pub mod retry;
 pub mod schedule;
 pub mod seal;
+pub mod sending;
 pub mod state;
 pub mod subject;
 pub mod time;
@@ -33,7 +35,8 @@ pub mod words;
 
 pub use bucket::{Bucket, Level};
 pub use circuit::{AttemptKey, Circuit, CircuitFact, CircuitPhase, CircuitView, Gate, Verdict, verdict_of};
-pub use decide::{Answer, Command, Conclusion, Refusal, Says, decide};
+pub use conclusion::Conclusion;
+pub use decide::{Answer, Command, Refusal, Says, decide};
 pub use details::Details;
 pub use event::Event;
 pub use guards::{Guards, MakerIndex};
@@ -51,6 +54,7 @@ pub use policy::{
 };
 pub use record::{Actor, Link, Record, RecordHash, Stored, StoredMaker};
 pub use retry::RetryPolicy;
+pub use sending::{Received, Sending, SentFields};
 pub use state::{OwnerMail, Registration, Stage};
 pub use time::Timestamp;
 pub use words::{HoldReason, MailPreference, ManualReason, Method, Priority, SkipReason, Status};

@@ -12,6 +12,8 @@ use crate::link::LinkKey;
 
 /// Bytes of an XChaCha20 nonce; long enough to be drawn at random for each message.
 pub const NONCE_BYTES: usize = 24;
+/// Bytes of a salt of a value in a proof.
+pub const SALT_BYTES: usize = 16;
 /// First byte of sealed bytes and wrapped keys, and of details of the first shape; bound to the id alone.
 const FIRST: u8 = 1;
 /// First byte of details of the second shape, with installation and delivery; bound to the id and to this number, so that
@@ -67,6 +69,17 @@ impl PersonKey {
     /// [`SealError`] when the key or the registration is another, or the bytes were changed.
     pub fn open_bytes(&self, id: RegistrationId, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         open(&self.0, FIRST, sealed, id.0.as_bytes())
+    }
+
+    /// A salt of one value of registration `id`, which only this key gives: a hash with it cannot be guessed at, and is as
+    /// good as gone once the key is.
+    #[must_use]
+    pub fn salt(&self, id: RegistrationId, field: &str) -> [u8; SALT_BYTES] {
+        let mut hasher = blake3::Hasher::new_keyed(&blake3::derive_key("regflow 2026 salt of a proof", &self.0));
+        hasher.update(id.0.as_bytes()).update(field.as_bytes());
+        let mut salt = [0; SALT_BYTES];
+        hasher.finalize_xof().fill(&mut salt);
+        salt
     }
 
     /// Seals details as postcard.

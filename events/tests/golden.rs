@@ -19,8 +19,8 @@ use regflow_events::maker_event::{
 use regflow_events::record::{RECORD_BYTES_MAX, Record, RecordError, TraceContext};
 use regflow_events::{
     Actor, AlertKind, CheckResult, Drift, DriftKind, ErrorKind, Event, FieldProblem, HealthState, HoldReason, Link,
-    MailPreference, MakerEvent, ManualReason, Method, ObjectRef, PersonKeyId, Priority, RecordHash, RecordId,
-    SkipReason, Timestamp,
+    MailPreference, MakerEvent, ManualReason, Method, ObjectRef, PersonKeyId, Priority, Received, RecordHash, RecordId,
+    Sending, SkipReason, Timestamp,
 };
 use uuid::Uuid;
 
@@ -35,6 +35,11 @@ const AT: Timestamp = Timestamp(1_790_000_000_000_000);
 
 fn object() -> ObjectRef {
     ObjectRef { name: "evidence/1".into(), sha256: vec![7; 32], size_bytes: 1234 }
+}
+
+fn sending() -> Sending {
+    let fields = ["product.serial", "owner.email", "marketing_consent", "extra.colour"].into_iter().collect();
+    Sending { to: "api.example.org".into(), fields }
 }
 
 fn of_attempts() -> Vec<Event> {
@@ -57,9 +62,15 @@ fn of_attempts() -> Vec<Event> {
         }
         .into(),
         Dispatched { method: Method::Api }.into(),
-        AttemptStarted { attempt: 1, method: Method::Api, connector: "norrland".into() }.into(),
-        AttemptSucceeded { attempt: 1, already_registered: true, latency_ms: 12, evidence: Some(object.clone()) }
-            .into(),
+        AttemptStarted { attempt: 1, method: Method::Api, connector: "norrland".into(), sends: Some(sending()) }.into(),
+        AttemptSucceeded {
+            attempt: 1,
+            already_registered: true,
+            latency_ms: 12,
+            evidence: Some(object.clone()),
+            received: Some(Received::new(201, b"{}")),
+        }
+        .into(),
         AttemptFailed {
             attempt: 1,
             kind: ErrorKind::Server,
@@ -74,8 +85,8 @@ fn of_attempts() -> Vec<Event> {
         Held { method: Method::Api, reason: HoldReason::RateLimit, until: Some(at) }.into(),
         MethodSkipped { method: Method::Api, reason: SkipReason::CircuitOpen }.into(),
         MakerThrottled { until: at }.into(),
-        AttemptRepeated { attempt: 1 }.into(),
-        LookupScheduled { attempt: 1, at }.into(),
+        AttemptRepeated { attempt: 1, sends: Some(sending()) }.into(),
+        LookupScheduled { attempt: 1, at, sends: Some(sending()) }.into(),
         FoundUnregistered { attempt: 1 }.into(),
         LookupGivenUp { attempt: 1, detail: "404".into() }.into(),
         LeftInDoubt { attempt: 1 }.into(),

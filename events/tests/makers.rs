@@ -62,7 +62,7 @@ impl Story {
 
     fn started(&mut self, second: u64) -> u128 {
         self.registrations += 1;
-        let started = AttemptStarted { attempt: 1, method: API, connector: "norrland".into() };
+        let started = AttemptStarted { attempt: 1, method: API, connector: "norrland".into(), sends: None };
         self.told(self.registrations, second, vec![started.into()]);
         self.registrations
     }
@@ -75,7 +75,8 @@ impl Story {
 
     fn succeeded(&mut self, second: u64, latency_ms: u32) {
         let id = self.started(second);
-        let done = AttemptSucceeded { attempt: 1, already_registered: false, latency_ms, evidence: None };
+        let done =
+            AttemptSucceeded { attempt: 1, already_registered: false, latency_ms, evidence: None, received: None };
         self.told(id, second, vec![done.into()]);
     }
 

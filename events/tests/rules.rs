@@ -74,8 +74,11 @@ fn outlook(ladder: &[Method]) -> Outlook<'_> {
 }
 
 fn concluded(attempt: u32, outcome: Outcome, retry_at: Option<Timestamp>) -> Command {
-    let (throttled_until, ask_at) = (None, None);
-    Command::Conclude(Conclusion { attempt, outcome, latency_ms: 5, evidence: None, retry_at, throttled_until, ask_at })
+    Command::Conclude(Conclusion { retry_at, ..Conclusion::of(attempt, outcome, 5) })
+}
+
+fn start(method: Method) -> Command {
+    Command::StartAttempt(method, None)
 }
 
 fn store(sequence: u64, previous: Option<regflow_events::Link>, events: Vec<Event>) -> Stored {
@@ -106,7 +109,7 @@ fn manual() -> Story {
 fn a_happy_registration_takes_two_decisions_after_its_submission() {
     let mut story = Story::submitted();
     assert_eq!((story.status(), story.next()), (Status::Pending, Step::Attempt(Method::Api)));
-    assert_eq!(story.wish(Command::StartAttempt(Method::Api)).unwrap(), ["dispatched", "attempt_started"]);
+    assert_eq!(story.wish(start(Method::Api)).unwrap(), ["dispatched", "attempt_started"]);
     assert_eq!((story.status(), story.next()), (Status::Processing, Step::Rest));
     assert_eq!(story.wish(registered(1)).unwrap(), ["attempt_succeeded", "registration_succeeded"]);
     assert_eq!((story.status(), story.next()), (Status::Success, Step::Rest));
@@ -115,20 +118,20 @@ fn a_happy_registration_takes_two_decisions_after_its_submission() {
 #[test]
 fn a_failure_with_tries_left_waits_and_then_tries_the_same_method_without_a_new_dispatch() {
     let later = NOW.plus(Duration::from_secs(2));
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     assert_eq!(story.wish(failed(1, ErrorKind::Server, Some(later))).unwrap(), ["attempt_failed", "retry_scheduled"]);
     assert_eq!((story.status(), story.next()), (Status::Waiting, Step::WaitUntil(later)));
     assert_eq!(story.next_at(later), Step::Attempt(Method::Api));
-    assert_eq!(story.wish(Command::StartAttempt(Method::Api)).unwrap(), ["attempt_started"]);
+    assert_eq!(story.wish(start(Method::Api)).unwrap(), ["attempt_started"]);
     assert_eq!((story.registration.attempts, story.registration.tries), (2, 2));
 }
 
 #[test]
 fn a_failure_without_tries_left_goes_to_the_next_rung_and_counts_its_tries_anew() {
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     assert_eq!(story.wish(failed(1, ErrorKind::Server, None)).unwrap(), ["attempt_failed"]);
     assert_eq!(story.next(), Step::Attempt(Method::AutomationReliable));
-    story.wish(Command::StartAttempt(Method::AutomationReliable)).unwrap();
+    story.wish(start(Method::AutomationReliable)).unwrap();
     assert_eq!((story.registration.attempts, story.registration.tries), (2, 1));
 }
 
@@ -140,7 +143,7 @@ fn the_end_of_the_ladder_is_a_packet_with_the_reason_of_the_last_failure() {
         (ErrorKind::LoginRequired, ManualReason::LoginRequired),
         (ErrorKind::Server, ManualReason::MethodsExhausted),
     ] {
-        let story = Story::submitted().given(Command::StartAttempt(Method::AutomationReliable));
+        let story = Story::submitted().given(start(Method::AutomationReliable));
         let story = story.given(failed(1, kind, None));
         assert_eq!(story.next(), Step::GoManual(reason), "{kind}");
     }
@@ -159,7 +162,7 @@ fn a_manual_maker_and_an_unknown_brand_go_to_the_owner_at_once() {
 
 #[test]
 fn refused_data_waits_for_its_correction_and_never_retries_as_it_is() {
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     let mut failure = Failure::new(ErrorKind::Validation, "serial refused");
     failure.fields = vec![FieldProblem::new("product.serial", "is not known to the maker")];
     assert_eq!(
@@ -183,7 +186,7 @@ fn refused_data_waits_for_its_correction_and_never_retries_as_it_is() {
 
 #[test]
 fn an_unknown_outcome_rests_until_a_person_decides() {
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     let names = story.wish(failed(1, ErrorKind::UnknownOutcome, Some(NOW))).unwrap();
     assert_eq!(names, ["attempt_failed", "outcome_unknown"]);
     assert_eq!((story.status(), story.next()), (Status::OutcomeUnknown, Step::Rest));
@@ -196,10 +199,10 @@ fn a_method_that_ends_in_doubt_is_not_followed_by_another_one() {
         let failure = Failure { in_doubt: true, ..Failure::new(ErrorKind::Timeout, "no answer") };
         concluded(attempt, Outcome::Failed(failure), retry_at)
     };
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     let left = story.wish(doubtful(1, Some(NOW))).unwrap();
     assert_eq!(left, ["attempt_failed", "left_in_doubt", "retry_scheduled"]);
-    story.wish(Command::StartAttempt(Method::Api)).unwrap();
+    story.wish(start(Method::Api)).unwrap();
     assert_eq!(story.wish(doubtful(2, None)).unwrap(), ["attempt_failed", "outcome_unknown"]);
     assert_eq!((story.status(), story.next()), (Status::OutcomeUnknown, Step::Rest));
 }
@@ -207,9 +210,9 @@ fn a_method_that_ends_in_doubt_is_not_followed_by_another_one() {
 #[test]
 fn a_late_outcome_of_an_older_attempt_is_refused() {
     let mut story = Story::submitted()
-        .given(Command::StartAttempt(Method::Api))
+        .given(start(Method::Api))
         .given(failed(1, ErrorKind::Server, None))
-        .given(Command::StartAttempt(Method::AutomationReliable));
+        .given(start(Method::AutomationReliable));
     assert_eq!(story.wish(registered(1)), Err(Refusal::AttemptIsOver { late: 1, present: 2 }));
     assert_eq!(story.wish(registered(2)).unwrap().len(), 2);
     assert_eq!(story.wish(registered(2)), Err(Refusal::AttemptIsOver { late: 2, present: 2 }));
@@ -244,7 +247,7 @@ fn a_packet_that_fails_is_tried_again_and_in_the_end_stays_with_a_person() {
 
 #[test]
 fn an_ended_or_running_registration_cannot_be_cancelled_and_says_why() {
-    let mut running = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut running = Story::submitted().given(start(Method::Api));
     let refusal = running.wish(Command::Cancel { reason: None }).unwrap_err().to_string();
     assert_eq!(
         refusal,
@@ -286,7 +289,7 @@ fn a_record_that_skips_its_predecessor_breaks_the_chain() {
 fn a_record_taken_in_twice_changes_nothing() {
     let mut story = Story::submitted();
     let last = story.registration.last;
-    let events = decide(&story.registration, Command::StartAttempt(Method::Api)).unwrap();
+    let events = decide(&story.registration, start(Method::Api)).unwrap();
     let stored = store(2, Some(last), events);
     story.registration.apply(&stored).unwrap();
     let once = story.registration.clone();
@@ -309,19 +312,19 @@ fn hold(reason: HoldReason, until: Option<Timestamp>) -> Command {
 
 #[test]
 fn a_closed_guard_is_noted_once_and_burns_no_try() {
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     story.wish(failed(1, ErrorKind::Server, Some(NOW))).unwrap();
     assert_eq!(story.wish(hold(HoldReason::CircuitOpen, Some(NOW))).unwrap(), ["held"]);
     assert!(story.wish(hold(HoldReason::CircuitOpen, None)).is_err());
     assert_eq!((story.status(), story.next()), (Status::Waiting, Step::Attempt(Method::Api)));
-    assert_eq!(story.wish(Command::StartAttempt(Method::Api)).unwrap(), ["attempt_started"]);
+    assert_eq!(story.wish(start(Method::Api)).unwrap(), ["attempt_started"]);
     assert_eq!((story.registration.attempts, story.registration.tries), (2, 2));
 }
 
 #[test]
 fn a_first_try_that_was_held_is_dispatched_when_it_begins() {
     let mut story = Story::submitted().given(hold(HoldReason::Paused, None));
-    assert_eq!(story.wish(Command::StartAttempt(Method::Api)).unwrap(), ["dispatched", "attempt_started"]);
+    assert_eq!(story.wish(start(Method::Api)).unwrap(), ["dispatched", "attempt_started"]);
 }
 
 #[test]
@@ -336,7 +339,7 @@ fn a_method_that_is_passed_over_gives_its_turn_to_the_next_rung() {
 #[test]
 fn a_wait_that_would_make_it_late_goes_on_to_the_next_rung_early() {
     let (safe, day) = (deadline().latest_safe(), Duration::from_secs(86_400));
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     story.wish(failed(1, ErrorKind::RateLimited, Some(safe.plus(day)))).unwrap();
     let skip = Step::Skip(Method::Api, SkipReason::DeadlineNear);
     assert_eq!(next_by_deadline(&story, Timestamp(safe.0 - 1_000_000)), skip);
@@ -350,7 +353,7 @@ fn a_wait_that_would_make_it_late_goes_on_to_the_next_rung_early() {
 #[test]
 fn a_short_pause_is_no_reason_to_move_on_even_on_the_last_day() {
     let now = Timestamp(deadline().over_at().0 - 3_600_000_000);
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     let soon = now.plus(Duration::from_secs(2));
     story.wish(failed(1, ErrorKind::Server, Some(soon))).unwrap();
     assert_eq!(next_by_deadline(&story, now), Step::WaitUntil(soon));
@@ -387,16 +390,8 @@ fn an_expired_registration_is_tried_again_only_with_mended_dates() {
 /// An attempt of which nobody knows the outcome, at a maker that can be asked at `NOW`.
 fn doubtful() -> Story {
     let failure = Failure::new(ErrorKind::UnknownOutcome, "no answer");
-    let conclusion = Conclusion {
-        attempt: 1,
-        outcome: Outcome::Failed(failure),
-        latency_ms: 5,
-        evidence: None,
-        retry_at: None,
-        throttled_until: None,
-        ask_at: Some(NOW),
-    };
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let conclusion = Conclusion { ask_at: Some(NOW), ..Conclusion::of(1, Outcome::Failed(failure), 5) };
+    let mut story = Story::submitted().given(start(Method::Api));
     let names = story.wish(Command::Conclude(conclusion)).unwrap();
     assert_eq!(names, ["attempt_failed", "outcome_unknown", "lookup_scheduled"]);
     story
@@ -411,7 +406,7 @@ fn a_maker_that_can_be_asked_settles_an_unknown_outcome() {
     let mut story = doubtful();
     assert_eq!((story.status(), story.next()), (Status::OutcomeUnknown, Step::LookUp));
     let later = NOW.plus(Duration::from_secs(30));
-    assert_eq!(story.wish(says(Says::NotYet { ask_at: later })).unwrap(), ["lookup_scheduled"]);
+    assert_eq!(story.wish(says(Says::NotYet { ask_at: later, asks: None })).unwrap(), ["lookup_scheduled"]);
     assert_eq!(story.next(), Step::WaitUntil(later));
     let registered = Says::Registered { confirmation: Some("NR-1".into()) };
     assert_eq!(story.wish(says(registered)).unwrap(), ["attempt_succeeded", "registration_succeeded"]);
@@ -447,24 +442,24 @@ fn a_late_confirmation_resolves_an_unknown_outcome_and_a_late_failure_does_not()
 #[test]
 fn certain_failures_after_one_in_doubt_do_not_open_the_way_to_another_method() {
     let failure = Failure { in_doubt: true, ..Failure::new(ErrorKind::Timeout, "no answer") };
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     story.wish(concluded(1, Outcome::Failed(failure), Some(NOW))).unwrap();
-    story.wish(Command::StartAttempt(Method::Api)).unwrap();
+    story.wish(start(Method::Api)).unwrap();
     assert_eq!(story.wish(failed(2, ErrorKind::Server, None)).unwrap(), ["attempt_failed", "outcome_unknown"]);
 }
 
 #[test]
 fn a_repeated_attempt_keeps_its_number() {
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
-    assert_eq!(story.wish(Command::RepeatAttempt).unwrap(), ["attempt_repeated"]);
+    let mut story = Story::submitted().given(start(Method::Api));
+    assert_eq!(story.wish(Command::RepeatAttempt(None)).unwrap(), ["attempt_repeated"]);
     assert_eq!((story.registration.attempts, story.status()), (1, Status::Processing));
-    assert!(Story::submitted().wish(Command::RepeatAttempt).is_err());
+    assert!(Story::submitted().wish(Command::RepeatAttempt(None)).is_err());
 }
 
 /// A first try that the maker may have taken, and that will be made again.
 fn left_in_doubt() -> Story {
     let failure = Failure { in_doubt: true, ..Failure::new(ErrorKind::Timeout, "no answer") };
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(start(Method::Api));
     story.wish(concluded(1, Outcome::Failed(failure), Some(NOW))).unwrap();
     story
 }
@@ -478,7 +473,7 @@ fn what_is_in_doubt_is_never_passed_on_to_another_method() {
 
 #[test]
 fn an_attempt_that_is_made_once_more_is_in_doubt_until_it_went_well() {
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api)).given(Command::RepeatAttempt);
+    let mut story = Story::submitted().given(start(Method::Api)).given(Command::RepeatAttempt(None));
     assert_eq!(story.wish(failed(1, ErrorKind::Network, None)).unwrap(), ["attempt_failed", "outcome_unknown"]);
 }
 

@@ -17,8 +17,8 @@ pub(crate) async fn attempt(
 ) -> Conclusion {
     let started = Instant::now();
     crate::crash_point("before_call");
-    let outcome = world.api.register(connector, &request(registration, details)).await;
-    conclusion(world, connector, registration, outcome, started, None)
+    let (outcome, received) = world.api.exchange(connector, &request(registration, details)).await;
+    Conclusion { received, ..conclusion(world, connector, registration, outcome, started, None) }
 }
 
 /// The registration's present attempt as a request.
@@ -53,5 +53,7 @@ pub(crate) fn conclusion(
     let throttled_until = failure.and_then(|failure| Some(now.plus(failure.retry_after?)));
     let ask_at = connector.can_look_up().then(|| now.plus(world.options.lookup.first_after));
     let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-    Conclusion { attempt: registration.attempts, outcome, latency_ms, evidence, retry_at, throttled_until, ask_at }
+    let asks = connector.asking();
+    let plain = Conclusion::of(registration.attempts, outcome, latency_ms);
+    Conclusion { evidence, retry_at, throttled_until, ask_at, asks, ..plain }
 }

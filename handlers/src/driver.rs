@@ -6,7 +6,7 @@ use std::time::Instant;
 use connectors::Connector;
 use events::{
     Actor, CheckResult, Command, Details, ErrorKind, Failure, MakerIndex, Method, Outcome, Outlook, Registration,
-    RegistrationId, Sequence, Stage, Step, next_step,
+    RegistrationId, Sending, Sequence, Stage, Step, next_step,
 };
 use jiff::civil::Date;
 
@@ -125,7 +125,8 @@ async fn make(world: &World, registration: &mut Registration, step: Step) -> Res
             if !world.lease.is_held() {
                 return Err(DriveError::NotOurs);
             }
-            dispatch::start(world, registration, method).await?;
+            let sends = sending(world, registration, method, &details);
+            dispatch::start(world, registration, method, sends).await?;
             attempt(world, registration, method, &details).await;
         }
         Step::Skip(method, reason) => write(world, registration, Command::Skip(method, reason)).await?,
@@ -148,6 +149,10 @@ async fn make(world: &World, registration: &mut Registration, step: Step) -> Res
         Step::Rest | Step::WaitUntil(_) => take_over(world, registration).await?,
     }
     Ok(())
+}
+
+fn sending(world: &World, registration: &Registration, method: Method, details: &Details) -> Option<Sending> {
+    world.connector(registration).sending(method, details, registration.proof.is_some())
 }
 
 async fn write(world: &World, registration: &mut Registration, command: Command) -> Result<(), DriveError> {
@@ -202,7 +207,8 @@ async fn take_over(world: &World, registration: &mut Registration) -> Result<(),
     let connector = world.connector(registration);
     if method == Method::Api && connector.is_repeatable() {
         let details = world.open(registration).await?;
-        write(world, registration, Command::RepeatAttempt).await?;
+        let sends = sending(world, registration, method, &details);
+        write(world, registration, Command::RepeatAttempt(sends)).await?;
         attempt(world, registration, method, &details).await;
         return Ok(());
     }

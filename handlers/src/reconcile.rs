@@ -20,14 +20,15 @@ fn says(world: &World, registration: &Registration, said: Lookup) -> Says {
     let policy = &world.options.lookup;
     let asked = if let Stage::Unknown { asked, .. } = registration.stage { asked } else { 0 };
     let again = world.now().plus(policy.again_after * 2_u32.saturating_pow(asked.min(DOUBLINGS_MAX)));
+    let asks = world.connector(registration).asking();
     match said {
         Lookup::Registered { confirmation } => Says::Registered { confirmation },
         // a maker that is slow may still be about to take it
-        Lookup::NotRegistered if asked == 0 => Says::NotYet { ask_at: again },
+        Lookup::NotRegistered if asked == 0 => Says::NotYet { ask_at: again, asks },
         Lookup::NotRegistered => Says::NotRegistered { retry_at: retry_at(world, registration) },
         Lookup::Failed(failure) if failure.kind.is_retryable() && asked + 1 < policy.asks_max => {
             tracing::info!(id = %registration.id, detail = failure.detail, "the maker cannot say yet, asking again");
-            Says::NotYet { ask_at: again }
+            Says::NotYet { ask_at: again, asks }
         }
         Lookup::Failed(failure) => Says::Nothing { detail: format!("the maker cannot tell: {}", failure.detail) },
     }

@@ -73,14 +73,15 @@ impl Source {
         }
         let method = if n.is_multiple_of(2) { Method::Api } else { Method::AutomationReliable };
         let latency_ms = u32::try_from(n * 2_654_435_761 % 9_000).unwrap();
-        let started = AttemptStarted { attempt: 1, method, connector };
+        let started = AttemptStarted { attempt: 1, method, connector, sends: None };
         records.push(self.record(n, false, vec![Dispatched { method }.into(), started.into()]));
         records.push(if n.is_multiple_of(5) {
             let detail = "503".to_owned();
             let failed = AttemptFailed { attempt: 1, kind: ErrorKind::Server, detail, latency_ms, evidence: None };
             self.record(n, false, vec![failed.into()])
         } else {
-            let done = AttemptSucceeded { attempt: 1, already_registered: false, latency_ms, evidence: None };
+            let done =
+                AttemptSucceeded { attempt: 1, already_registered: false, latency_ms, evidence: None, received: None };
             self.record(n, false, vec![done.into(), RegistrationSucceeded { method, confirmation: None }.into()])
         });
         records

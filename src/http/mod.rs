@@ -14,6 +14,7 @@ mod operations;
 mod pages;
 mod params;
 mod problem;
+mod proofs;
 mod registrations;
 mod routes;
 mod schema;

@@ -87,6 +87,14 @@ impl Operation {
         self
     }
 
+    /// Another media type of an answer.
+    pub fn also(mut self, status: u16, media_type: &str, schema: Value) -> Self {
+        if let Some(answer) = self.answers.get_mut(&status.to_string()) {
+            answer["content"][media_type] = json!({ "schema": schema });
+        }
+        self
+    }
+
     fn document(mut self) -> Value {
         self.answers.insert("default".into(), json!({ "$ref": "#/components/responses/Problem" }));
         let mut operation = json!({

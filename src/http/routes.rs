@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::openapi::{Api, Operation};
 use super::problem::Problem;
-use super::{Http, analytics, done, events, files, makers, operations, pages, registrations, schema, status};
+use super::{Http, analytics, done, events, files, makers, operations, pages, proofs, registrations, schema, status};
 
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -129,6 +129,22 @@ fn of_one(api: Api) -> Api {
         get(files::photo),
     )
     .add(file("/api/registration/{id}/proof", "proof", "The proof of purchase.", "image/*"), get(files::proof))
+    .add(
+        file(
+            "/api/registration/{id}/proof-of-registration",
+            "proofOfRegistration",
+            "What was sent to the maker and what came back, signed.",
+            "application/pdf",
+        )
+        .query(
+            "format",
+            words(&["text", "pdf"]),
+            "A text that can be checked, or a PDF for paper; by Accept without it.",
+        )
+        .query("values", words(&["true", "false"]), "With `false` salted hashes stand for what the owner said.")
+        .also(200, "text/plain", text()),
+        get(proofs::proof),
+    )
 }
 
 fn change(path: &'static str, id: &'static str, summary: &'static str) -> Operation {

@@ -25,6 +25,7 @@ mod operate;
 mod operations;
 mod owner_mails;
 mod pages;
+mod proofs;
 mod reconcile;
 mod restart;
 mod schemas;

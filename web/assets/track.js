@@ -180,6 +180,13 @@ function showNow() {
   showActions(state);
 }
 
+/** What was sent and what came back, signed: for paper, or as the file that `regflow proof verify` checks. */
+function proofLink(format, words) {
+  const name = `${registration.reference}.proof.${format === "pdf" ? "pdf" : "txt"}`;
+  const href = `${api}/proof-of-registration?format=${format}`;
+  return h("a", { class: "button", href, download: name, "data-key": `proof-${format}` }, words);
+}
+
 function showActions(state) {
   const button = (action, words, kind) =>
     h("button", { type: "button", "data-action": action, "data-key": action, class: kind }, words);
@@ -194,6 +201,8 @@ function showActions(state) {
         { class: "button", href: `${api}/packet`, download: `${registration.reference}.pdf`, "data-key": "packet" },
         "Download packet",
       ),
+    can("SUCCESS", "USER_COMPLETED") && proofLink("pdf", "Proof as PDF"),
+    can("SUCCESS", "USER_COMPLETED") && proofLink("text", "Proof to check"),
     can("MANUAL_REQUIRED", "OUTCOME_UNKNOWN", "WAITING", "CANCELLED") && button("retry", "Try again"),
     can("PENDING", "WAITING", "OUTCOME_UNKNOWN", "MANUAL_REQUIRED", "NEEDS_CORRECTION") &&
       button("cancel", "Cancel", "quiet-button"),

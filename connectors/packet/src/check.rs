@@ -21,8 +21,13 @@ pub(crate) fn check(data: &mut PacketData) -> Result<(), PacketError> {
     check_count("steps", data.steps.len(), STEPS_MAX)?;
     check_count("notes", data.notes.len(), NOTES_MAX)?;
     check_count("owner.address", data.owner.address.len(), ADDRESS_LINES_MAX)?;
+    check_texts(data.texts_mut())
+}
+
+/// Refuses texts that are too long, alone or together, or could make the page lie.
+pub(crate) fn check_texts(texts: Vec<(String, &mut String)>) -> Result<(), PacketError> {
     let mut total_chars = 0;
-    for (field, text) in data.texts_mut() {
+    for (field, text) in texts {
         let chars = text.chars().take(TEXT_CHARS_MAX + 1).count();
         total_chars += chars;
         if chars > TEXT_CHARS_MAX {
@@ -39,7 +44,7 @@ pub(crate) fn check(data: &mut PacketData) -> Result<(), PacketError> {
     Ok(())
 }
 
-fn check_count(field: &'static str, count: usize, max: usize) -> Result<(), PacketError> {
+pub(crate) fn check_count(field: &'static str, count: usize, max: usize) -> Result<(), PacketError> {
     if count > max { Err(PacketError::TooMany { field, max }) } else { Ok(()) }
 }
 

@@ -1,4 +1,4 @@
-//! The packet that an owner finishes by hand, as a PDF: data in as values, bytes out, no clock, no file system after the start.
+//! The packet that an owner finishes by hand, and the proof of a registration, as PDFs: data in as values, bytes out, no clock, no file system after the start.
 
 mod check;
 mod data;
@@ -8,6 +8,7 @@ mod frames;
 mod hostile_tests;
 mod link;
 mod press;
+mod proof;
 mod render;
 mod view;
 mod wire;
@@ -18,6 +19,7 @@ pub use check::{ADDRESS_LINES_MAX, FIELDS_MAX, NOTES_MAX, STEPS_MAX, TEXT_CHARS_
 pub use data::{PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
 pub use fonts::{FONT_BYTES_MAX, FONT_FILES_MAX};
 pub use press::{Press, PressOptions};
+pub use proof::{DELIVERIES_MAX, FILES_MAX, ProofDelivery, ProofDocument, ProofFile, ProofValue, VALUES_MAX};
 pub use render::{Packet, PacketRenderer};
 pub use worker::{WorkerError, WorkerOptions, work};
 

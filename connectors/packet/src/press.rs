@@ -15,8 +15,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::wire::{self, Job, Said};
-use crate::{Packet, PacketData, PacketError, check, link};
+use crate::wire::{self, Document, Job, Said};
+use crate::{Packet, PacketData, PacketError, ProofDocument, check, link};
 
 /// How long a worker may take to be ready; loading fonts on a busy machine.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -66,7 +66,19 @@ impl Press {
         // what is refused need not be sent
         check::check(&mut data)?;
         data.link.as_deref().map(link::parse).transpose()?;
-        let job = serde_json::to_vec(&Job { data, at }).map_err(PacketError::Encode)?;
+        self.draw(Document::Packet(Box::new(data)), at).await
+    }
+
+    /// Draws one proof; `at` is its time of creation.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub async fn render_proof(&self, proof: ProofDocument, at: Timestamp) -> Result<Packet, PacketError> {
+        self.draw(Document::Proof(Box::new(proof)), at).await
+    }
+
+    async fn draw(&self, document: Document, at: Timestamp) -> Result<Packet, PacketError> {
+        let job = serde_json::to_vec(&Job { document, at }).map_err(PacketError::Encode)?;
         // never closed
         let Ok(_place) = self.places.acquire().await else { return Err(ended(None)) };
         let idle = self.idle().pop();

@@ -13,7 +13,7 @@ use typst_pdf::{PdfOptions, PdfStandard, PdfStandards};
 use url::Url;
 
 use crate::view::View;
-use crate::world::{PacketWorld, Shared};
+use crate::world::{PacketWorld, Shared, line_of};
 use crate::{PacketData, PacketError, check, fonts, frames, link};
 
 /// Stands for each sign that no font has: a blank to write on, where a PDF would draw a box.
@@ -22,7 +22,7 @@ const BLANK: &str = "__";
 /// Fonts, library and template, loaded once; a clone shares them. `render` computes for some 10 ms: call it off the async threads.
 #[derive(Clone)]
 pub struct PacketRenderer {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// A finished packet.
@@ -83,25 +83,30 @@ impl PacketRenderer {
         if missing.is_empty() {
             return Ok((document, Vec::new()));
         }
-        let names = blank_out(&mut data, &missing);
+        let names = blank_out(data.texts_mut(), &missing);
         Ok((self.lay_out(&data, job, &names)?, names))
     }
 
     fn lay_out(&self, data: &PacketData, job: &Job<'_>, missing: &[String]) -> Result<PagedDocument, PacketError> {
         let view = View::new(data, job.url, job.qr_svg.is_some(), job.at, missing);
         let data_json = Bytes::new(serde_json::to_vec(&view).map_err(PacketError::Encode)?);
-        let world = PacketWorld { shared: &self.shared, data_json, qr_svg: job.qr_svg.clone() };
-        typst::compile::<PagedDocument>(&world).output.map_err(|diagnostics| {
-            let place = diagnostics.first().and_then(|diagnostic| world.range(diagnostic.span));
-            PacketError::Layout { line: self.shared.line_of(place) }
-        })
+        let template = &self.shared.template;
+        compile(&PacketWorld { shared: &self.shared, template, data_json, qr_svg: job.qr_svg.clone() })
     }
 }
 
+/// The pages of a world's template with its data.
+pub(crate) fn compile(world: &PacketWorld<'_>) -> Result<PagedDocument, PacketError> {
+    typst::compile::<PagedDocument>(world).output.map_err(|diagnostics| {
+        let place = diagnostics.first().and_then(|diagnostic| world.range(diagnostic.span));
+        PacketError::Layout { line: line_of(world.template, place) }
+    })
+}
+
 /// Replaces what cannot be drawn and names the fields that held it.
-fn blank_out(data: &mut PacketData, missing: &BTreeSet<String>) -> Vec<String> {
+pub(crate) fn blank_out(texts: Vec<(String, &mut String)>, missing: &BTreeSet<String>) -> Vec<String> {
     let mut names = Vec::new();
-    for (name, text) in data.texts_mut() {
+    for (name, text) in texts {
         if missing.iter().any(|cluster| text.contains(cluster.as_str())) {
             for cluster in missing {
                 *text = text.replace(cluster.as_str(), BLANK);
@@ -113,7 +118,7 @@ fn blank_out(data: &mut PacketData, missing: &BTreeSet<String>) -> Vec<String> {
 }
 
 /// PDF/UA-1 when the document allows it, else a plain tagged PDF; and which of the two it was.
-fn export(document: &PagedDocument, ident: &str, at: Timestamp) -> Result<(Vec<u8>, bool), PacketError> {
+pub(crate) fn export(document: &PagedDocument, ident: &str, at: Timestamp) -> Result<(Vec<u8>, bool), PacketError> {
     let accessible = PdfStandards::new(&[PdfStandard::Ua_1]).map_err(|_| PacketError::Export)?;
     if let Ok(pdf) = typst_pdf::pdf(document, &options(ident, at, accessible)) {
         return Ok((pdf, true));

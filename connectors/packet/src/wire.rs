@@ -5,16 +5,23 @@ use std::io::{self, Read, Write};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Packet, PacketData, PacketError};
+use crate::{Packet, PacketData, PacketError, ProofDocument};
 
 /// Longest frame: a whole packet with a person's QR code and fonts is far below.
 pub(crate) const FRAME_BYTES_MAX: u32 = 64 << 20;
 
-/// One packet to draw.
+/// One document to draw.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Job {
-    pub(crate) data: PacketData,
+    pub(crate) document: Document,
     pub(crate) at: Timestamp,
+}
+
+/// What is drawn.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Document {
+    Packet(Box<PacketData>),
+    Proof(Box<ProofDocument>),
 }
 
 /// What a worker says of a job; for a packet its file follows in a frame of its own.

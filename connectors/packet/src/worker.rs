@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::wire::{self, Job, Said};
-use crate::{PacketError, PacketRenderer};
+use crate::wire::{self, Document, Job, Said};
+use crate::{Packet, PacketError, PacketRenderer};
 
 /// Processor time that one packet may take beyond its deadline on each of so many threads. The press ends a worker at the
 /// deadline; this is for one whose press is gone.
@@ -63,7 +63,7 @@ pub fn work(options: &WorkerOptions) -> Result<(), WorkerError> {
     while let Some(job) = wire::read(&mut jobs)? {
         let job: Job = serde_json::from_slice(&job)?;
         limit(Resource::Cpu, processor_time_s() + THREADS * (options.deadline.as_secs() + 1))?;
-        let (said, pdf) = match renderer.render(&job.data, job.at) {
+        let (said, pdf) = match draw(&renderer, &job) {
             Ok(packet) => {
                 let (pages, missing_glyphs, pdf_ua) = (packet.pages, packet.missing_glyphs, packet.pdf_ua);
                 (Said::Drawn { pages, missing_glyphs, pdf_ua }, packet.pdf)
@@ -75,6 +75,13 @@ pub fn work(options: &WorkerOptions) -> Result<(), WorkerError> {
         answers.flush()?;
     }
     Ok(())
+}
+
+fn draw(renderer: &PacketRenderer, job: &Job) -> Result<Packet, PacketError> {
+    match &job.document {
+        Document::Packet(data) => renderer.render(data, job.at),
+        Document::Proof(proof) => renderer.render_proof(proof, job.at),
+    }
 }
 
 fn limit(resource: Resource, at: u64) -> rustix::io::Result<()> {

@@ -1,4 +1,4 @@
-//! The compiler's whole world: one template, one data file, one picture, fonts in memory. No disk, no network, no clock.
+//! The compiler's whole world: one of two templates, one data file, one picture, fonts in memory. No disk, no network, no clock.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,6 +13,7 @@ use typst_kit::fonts::FontStore;
 use crate::PacketError;
 
 const TEMPLATE: &str = include_str!("../templates/packet.typ");
+const PROOF_TEMPLATE: &str = include_str!("../templates/proof.typ");
 /// File ids are interned for ever, so these are made once.
 static DATA_FILE: LazyLock<Option<FileId>> = LazyLock::new(|| file_id("/data.json"));
 static QR_FILE: LazyLock<Option<FileId>> = LazyLock::new(|| file_id("/qr.svg"));
@@ -26,33 +27,45 @@ fn file_id(path: &str) -> Option<FileId> {
 pub(crate) struct Shared {
     library: LazyHash<Library>,
     fonts: Arc<FontStore>,
-    template: Source,
+    pub(crate) template: Source,
+    pub(crate) proof_template: Source,
 }
 
 impl Shared {
     pub(crate) fn new(fonts: FontStore) -> Result<Self, PacketError> {
-        Ok(Shared { library: LazyHash::new(Library::default()), fonts: Arc::new(fonts), template: source(TEMPLATE)? })
+        Ok(Shared {
+            library: LazyHash::new(Library::default()),
+            fonts: Arc::new(fonts),
+            template: source("/packet.typ", TEMPLATE)?,
+            proof_template: source("/proof.typ", PROOF_TEMPLATE)?,
+        })
     }
 
     pub(crate) fn with_template(&self, template: &str) -> Result<Self, PacketError> {
-        Ok(Shared { library: self.library.clone(), fonts: Arc::clone(&self.fonts), template: source(template)? })
-    }
-
-    /// One-based line of the template where `range` begins.
-    pub(crate) fn line_of(&self, range: Option<std::ops::Range<usize>>) -> usize {
-        let line = range.and_then(|range| self.template.lines().byte_to_line(range.start));
-        line.map_or(0, |line| line + 1)
+        Ok(Shared {
+            library: self.library.clone(),
+            fonts: Arc::clone(&self.fonts),
+            template: source("/packet.typ", template)?,
+            proof_template: self.proof_template.clone(),
+        })
     }
 }
 
-fn source(template: &str) -> Result<Source, PacketError> {
-    let main = file_id("/packet.typ").ok_or(PacketError::Layout { line: 0 })?;
+/// One-based line of a template where `range` begins.
+pub(crate) fn line_of(template: &Source, range: Option<std::ops::Range<usize>>) -> usize {
+    let line = range.and_then(|range| template.lines().byte_to_line(range.start));
+    line.map_or(0, |line| line + 1)
+}
+
+fn source(name: &str, template: &str) -> Result<Source, PacketError> {
+    let main = file_id(name).ok_or(PacketError::Layout { line: 0 })?;
     Ok(Source::new(main, template.to_owned()))
 }
 
 /// The world of one packet.
 pub(crate) struct PacketWorld<'a> {
     pub(crate) shared: &'a Shared,
+    pub(crate) template: &'a Source,
     pub(crate) data_json: Bytes,
     pub(crate) qr_svg: Option<Bytes>,
 }
@@ -67,11 +80,11 @@ impl World for PacketWorld<'_> {
     }
 
     fn main(&self) -> FileId {
-        self.shared.template.id()
+        self.template.id()
     }
 
     fn source(&self, id: FileId) -> FileResult<Source> {
-        if id == self.main() { Ok(self.shared.template.clone()) } else { Err(FileError::AccessDenied) }
+        if id == self.main() { Ok(self.template.clone()) } else { Err(FileError::AccessDenied) }
     }
 
     fn file(&self, id: FileId) -> FileResult<Bytes> {

@@ -1,6 +1,6 @@
 //! One exchange with a maker: build, send, read within bounds.
 
-use events::{ErrorKind, Failure, Outcome};
+use events::{ErrorKind, Failure, Outcome, Received};
 use outbound::Client;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, Response};
@@ -27,7 +27,11 @@ pub(super) enum Read {
 }
 
 impl ApiClient {
-    pub(super) async fn call(&self, connector: &Connector, request: &ApiRequest<'_>) -> Result<Outcome, Failure> {
+    pub(super) async fn call(
+        &self,
+        connector: &Connector,
+        request: &ApiRequest<'_>,
+    ) -> Result<(Outcome, Option<Received>), Failure> {
         let Some(api) = connector.api() else { return Err(unusable("the connector has no API")) };
         let (url, body) = compose(connector, api, request)?;
         let account = self.account(connector)?;
@@ -38,7 +42,7 @@ impl ApiClient {
                 let token = oauth.token(http).await?;
                 let reply = exchange(connector, http, account.show(build(), Some(&token)), api.repeatable).await?;
                 if reply.status != 401 {
-                    return Ok(judge(connector, api, &reply, request.details));
+                    return Ok((judge(connector, api, &reply, request.details), received(&reply)));
                 }
                 // a 401 took nothing in: with a fresh token it may be sent once more
                 oauth.refused(&token).await;
@@ -52,7 +56,7 @@ impl ApiClient {
         if reply.status == 401 {
             self.forget_account(connector);
         }
-        Ok(judge(connector, api, &reply, request.details))
+        Ok((judge(connector, api, &reply, request.details), received(&reply)))
     }
 }
 
@@ -65,6 +69,13 @@ fn build(http: &Client, api: &Api, request: &ApiRequest<'_>, url: Url, body: Vec
     match &api.idempotency_header {
         Some(name) => builder.header(name, request.idempotency_key.as_str()),
         None => builder,
+    }
+}
+
+fn received(reply: &Reply) -> Option<Received> {
+    match &reply.body {
+        Read::Whole(bytes) => Some(Received::new(reply.status, bytes)),
+        Read::TooLong | Read::Broken(_) => None,
     }
 }
 

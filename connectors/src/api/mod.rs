@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use events::{Details, ErrorKind, Failure, Outcome, RegistrationId};
+use events::{Details, ErrorKind, Failure, Outcome, Received, RegistrationId};
 use outbound::{Client, Reach, Resolver};
 
 use crate::connector::Connector;
@@ -111,12 +111,18 @@ impl ApiClient {
     /// Sends one registration and tells what came of it. Never tries again by itself, except with a fresh token where the
     /// maker refused an old one.
     pub async fn register(&self, connector: &Connector, request: &ApiRequest<'_>) -> Outcome {
+        self.exchange(connector, request).await.0
+    }
+
+    /// As [`Self::register`], with what came back when it came back whole.
+    pub async fn exchange(&self, connector: &Connector, request: &ApiRequest<'_>) -> (Outcome, Option<Received>) {
         let started = Instant::now();
-        let outcome = self.call(connector, request).await.unwrap_or_else(Outcome::Failed);
+        let (outcome, received) =
+            self.call(connector, request).await.unwrap_or_else(|failure| (Outcome::Failed(failure), None));
         let (id, attempt, connector) = (request.registration, request.attempt, connector.id());
         let latency_ms = started.elapsed().as_millis();
         tracing::debug!(%id, attempt, connector, latency_ms, outcome = word(&outcome), "the maker's API was called");
-        outcome
+        (outcome, received)
     }
 
     /// The client that goes as far as this maker's calls may.

@@ -13,8 +13,8 @@ use tokio::runtime::Runtime;
 use crate::support::{World, world};
 
 /// One runtime and one set of browsers for all tests of this file: their driver lives in it.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
-static BROWSERS: LazyLock<Browsers> = LazyLock::new(|| {
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+pub(crate) static BROWSERS: LazyLock<Browsers> = LazyLock::new(|| {
     let _on_runtime = RUNTIME.enter();
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("connectors-forms");
     Browsers::start(BrowserOptions::new(discover().expect("these tests need a real browser"), folder)).unwrap()

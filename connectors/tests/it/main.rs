@@ -11,4 +11,5 @@ mod forms;
 mod guards;
 mod makers;
 mod mistakes;
+mod sends;
 mod support;

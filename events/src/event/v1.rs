@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::id::PersonKeyId;
 use crate::outcome::ObjectRef;
+use crate::time::Timestamp;
 use crate::words::{MailPreference, Method, Priority};
 
 /// Without the last day and the preference of mails.
@@ -54,7 +55,53 @@ pub(super) struct AttemptStarted {
 
 impl From<AttemptStarted> for super::AttemptStarted {
     fn from(old: AttemptStarted) -> Self {
-        Self { attempt: old.attempt, method: old.method, connector: String::new() }
+        Self { attempt: old.attempt, method: old.method, connector: String::new(), sends: None }
+    }
+}
+
+/// Without what came back.
+#[derive(Deserialize)]
+pub(super) struct AttemptSucceeded {
+    attempt: u32,
+    already_registered: bool,
+    latency_ms: u32,
+    evidence: Option<ObjectRef>,
+}
+
+impl From<AttemptSucceeded> for super::AttemptSucceeded {
+    fn from(old: AttemptSucceeded) -> Self {
+        Self {
+            attempt: old.attempt,
+            already_registered: old.already_registered,
+            latency_ms: old.latency_ms,
+            evidence: old.evidence,
+            received: None,
+        }
+    }
+}
+
+/// Without what it sends.
+#[derive(Deserialize)]
+pub(super) struct AttemptRepeated {
+    attempt: u32,
+}
+
+impl From<AttemptRepeated> for super::AttemptRepeated {
+    fn from(old: AttemptRepeated) -> Self {
+        Self { attempt: old.attempt, sends: None }
+    }
+}
+
+/// Without what it sends.
+#[derive(Deserialize)]
+pub(super) struct LookupScheduled {
+    attempt: u32,
+    at: Timestamp,
+}
+
+impl From<LookupScheduled> for super::LookupScheduled {
+    fn from(old: LookupScheduled) -> Self {
+        Self { attempt: old.attempt, at: old.at, sends: None }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::id::PersonKeyId;
 use crate::outcome::ObjectRef;
-use crate::words::{MailPreference, Priority};
+use crate::words::{MailPreference, Method, Priority};
 
 /// Without the preference of mails. Nobody was mailed of a success then, and nobody is to be now for what was registered
 /// long ago.
@@ -44,5 +44,19 @@ impl From<Submitted> for super::Submitted {
             register_by: old.register_by,
             mail: MailPreference::ManualOnly,
         }
+    }
+}
+
+/// Without what it sends.
+#[derive(Deserialize)]
+pub(super) struct AttemptStarted {
+    attempt: u32,
+    method: Method,
+    connector: String,
+}
+
+impl From<AttemptStarted> for super::AttemptStarted {
+    fn from(old: AttemptStarted) -> Self {
+        Self { attempt: old.attempt, method: old.method, connector: old.connector, sends: None }
     }
 }

@@ -92,7 +92,7 @@ impl World {
             self.turns.grant(&mut turn, &registration, now);
             self.sequence += 1;
             let (method, connector) = (Method::AutomationReliable, registration.connector.clone());
-            let started = AttemptStarted { attempt: 1, method, connector };
+            let started = AttemptStarted { attempt: 1, method, connector, sends: None };
             let mut record = stored(self.sequence, now, started.into());
             record.registration = turn.id;
             self.turns.take(&record);

@@ -87,9 +87,12 @@ impl Log {
     pub fn attempt(&mut self, n: u64, maker: &str, failure: Option<ErrorKind>, latency_ms: u32) {
         self.submit(n, maker, owner(n));
         let method = Method::Api;
-        self.append(id(n), vec![AttemptStarted { attempt: 1, method, connector: maker.into() }.into()]);
+        self.append(id(n), vec![AttemptStarted { attempt: 1, method, connector: maker.into(), sends: None }.into()]);
         let ended = match failure {
-            None => AttemptSucceeded { attempt: 1, already_registered: false, latency_ms, evidence: None }.into(),
+            None => {
+                AttemptSucceeded { attempt: 1, already_registered: false, latency_ms, evidence: None, received: None }
+                    .into()
+            }
             Some(kind) => AttemptFailed { attempt: 1, kind, detail: "told".into(), latency_ms, evidence: None }.into(),
         };
         self.append(id(n), vec![ended]);
@@ -117,12 +120,16 @@ impl Log {
     pub fn start(&mut self, n: u64, attempt: u32, method: Method) -> Stored {
         self.append(
             id(n),
-            vec![Dispatched { method }.into(), AttemptStarted { attempt, method, connector: "norrland".into() }.into()],
+            vec![
+                Dispatched { method }.into(),
+                AttemptStarted { attempt, method, connector: "norrland".into(), sends: None }.into(),
+            ],
         )
     }
 
     pub fn succeed(&mut self, n: u64) -> Stored {
-        let done = AttemptSucceeded { attempt: 1, already_registered: false, latency_ms: 9, evidence: None };
+        let done =
+            AttemptSucceeded { attempt: 1, already_registered: false, latency_ms: 9, evidence: None, received: None };
         let confirmation = Some(format!("NR-{n:06}"));
         self.append(id(n), vec![done.into(), RegistrationSucceeded { method: Method::Api, confirmation }.into()])
     }

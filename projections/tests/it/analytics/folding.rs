@@ -85,15 +85,20 @@ fn an_outcome_is_counted_once_and_only_of_the_attempt_under_way() {
     let mut log = Log::beginning(MIDNIGHT);
     log.attempt(1, "norrland", Some(ErrorKind::UnknownOutcome), 10_000);
     // a question to the maker found it
-    let found = AttemptSucceeded { attempt: 1, already_registered: true, latency_ms: 5, evidence: None };
+    let found =
+        AttemptSucceeded { attempt: 1, already_registered: true, latency_ms: 5, evidence: None, received: None };
     log.append(id(1), vec![found.clone().into()]);
-    log.append(id(1), vec![AttemptStarted { attempt: 2, method: Method::Api, connector: String::new() }.into()]);
+    log.append(
+        id(1),
+        vec![AttemptStarted { attempt: 2, method: Method::Api, connector: String::new(), sends: None }.into()],
+    );
     log.append(id(1), vec![found.into()]);
     view.apply(&log.records, &[]).unwrap();
     let total = metrics(&view, Resolution::Day).total;
     assert_eq!((total.attempts(), total.succeeded()), (1, 0));
 
-    let done = AttemptSucceeded { attempt: 2, already_registered: false, latency_ms: 5, evidence: None };
+    let done =
+        AttemptSucceeded { attempt: 2, already_registered: false, latency_ms: 5, evidence: None, received: None };
     let done = log.append(id(1), vec![done.into()]);
     view.apply(&[done], &[]).unwrap();
     let metrics = metrics(&view, Resolution::Day);
