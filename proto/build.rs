@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use protox::prost::Message;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "regflow/v1/registration.proto",
     "regflow/v1/registrations.proto",
     "regflow/v1/explanation.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 7] = [
     "regflow/v1/audit.proto",
     "regflow/v1/catalog.proto",
     "regflow/v1/analytics.proto",
+    "regflow/v1/persons.proto",
 ];
 
 /// Messages that carry google.rpc.Status, which has no JSON form here.

@@ -9,6 +9,7 @@ mod demo;
 mod grpc;
 mod household;
 mod http;
+mod keys;
 mod serve;
 mod show;
 mod telemetry;

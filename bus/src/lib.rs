@@ -26,6 +26,8 @@ mod keys;
 mod launch;
 mod lease;
 mod log;
+mod master_file;
+mod masters;
 mod memory_log;
 mod meters;
 mod nats_log;
@@ -34,6 +36,7 @@ mod objects;
 mod outbox;
 mod pool;
 mod raw;
+mod rotation;
 mod server_conf;
 mod settle;
 #[cfg(any(test, feature = "testing"))]
@@ -49,6 +52,7 @@ pub use ensure::TopologyError;
 pub use key_file::{KeyBytes, KeyFileError, key_from_hex, load_or_create_key};
 pub use keys::{KeyError, KeyVault};
 pub use lease::{Lease, LeaseOptions};
+pub use master_file::MasterFile;
 pub use log::{
     AppendError, EventLog, Follow, FollowError, FollowItem, Head, Incarnation, LoadError, Page, Unavailable,
 };

@@ -371,8 +371,8 @@ pub struct PersonForgotten {
 /// See [`Event::PersonErased`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonErased {
-    /// Keys that were destroyed.
-    pub keys: u32,
+    /// The keys that are destroyed.
+    pub keys: Vec<PersonKeyId>,
     /// Files that were deleted: proof of purchase, screenshots, packet, photo. Those that were gone already do not count.
     pub files: u32,
 }

@@ -25,6 +25,7 @@ pub mod record;
 pub mod retry;
 pub mod schedule;
 pub mod seal;
+pub mod secrets;
 pub mod state;
 pub mod subject;
 pub mod time;

@@ -85,7 +85,7 @@ fn store(sequence: u64, previous: Option<regflow_events::Link>, events: Vec<Even
 }
 
 const FORGET: Command = Command::Forgetting(Wish::Forget(ForgetReason::PersonAsked, None));
-const ERASED: Command = Command::Forgetting(Wish::RecordErased(PersonErased { keys: 1, files: 2 }));
+const ERASED: Command = Command::Forgetting(Wish::RecordErased(PersonErased { keys: Vec::new(), files: 2 }));
 
 fn concluded(outcome: Outcome) -> Command {
     let (retry_at, throttled_until, ask_at) = (None, None, None);

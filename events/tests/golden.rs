@@ -107,7 +107,7 @@ fn of_people() -> Vec<Event> {
         OwnerMailed { message_id: "<m@example.org>".into() }.into(),
         OwnerMailFailed { detail: "busy".into(), retry_at: Some(at) }.into(),
         PersonForgotten { reason: ForgetReason::PersonAsked }.into(),
-        PersonErased { keys: 1, files: 4 }.into(),
+        PersonErased { keys: vec![PersonKeyId(Uuid::from_u128(5))], files: 4 }.into(),
     ]
 }
 

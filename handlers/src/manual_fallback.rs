@@ -10,6 +10,7 @@ use mail::{Attachment, Letter, PacketLetter, RegisterByEvent};
 use packet::{Packet, PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
 use tracing::{Instrument, info_span};
 
+use crate::forget::packet_name;
 use crate::trace;
 use crate::world::{PrivateError, World};
 
@@ -98,12 +99,7 @@ async fn render(world: &World, registration: &Registration, data: PacketData) ->
 
 async fn keep(world: &World, registration: &Registration, packet: &Packet) -> Result<ObjectRef, PrivateError> {
     let key = world.key(registration).await?;
-    world.keep_sealed(&key, registration.id, &packet_name(registration), &packet.pdf).await
-}
-
-/// The packet's name in the object store.
-fn packet_name(registration: &Registration) -> String {
-    format!("packet/{}.pdf", registration.id)
+    world.keep_sealed(&key, registration.id, &packet_name(registration.id), &packet.pdf).await
 }
 
 fn packet_data(

@@ -58,7 +58,7 @@ mod tests {
         let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("a descriptor set");
         let mut services: Vec<_> = set.file.iter().flat_map(|file| &file.service).map(|one| one.name()).collect();
         services.sort_unstable();
-        assert_eq!(services, ["Analytics", "Audit", "Catalog", "Operations", "Registrations"]);
+        assert_eq!(services, ["Analytics", "Audit", "Catalog", "Operations", "Persons", "Registrations"]);
         assert!(set.file.iter().any(|file| file.name() == "google/rpc/status.proto"));
     }
 
