@@ -1,6 +1,7 @@
 //! The command line.
 
 mod operate;
+mod persons;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ pub use operate::{
     CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, MetricsArgs, PauseArgs, RedeliverArgs,
     RedriveArgs, WebhooksCommand, Why,
 };
+pub use persons::{ForgetArgs, KeysCommand, PersonCommand, ReasonArg, RotateArgs};
 
 /// Where clients look for the service.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7460";
@@ -63,6 +65,12 @@ pub enum Command {
     /// List webhooks and deliver the past again
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
+    /// Forget a person
+    #[command(subcommand)]
+    Person(PersonCommand),
+    /// Rotate the master key
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Check and list the files that describe makers
     #[command(subcommand)]
     Connectors(ConnectorsCommand),

@@ -3,6 +3,7 @@
 mod analytics;
 mod error;
 mod operations;
+mod persons;
 mod webhooks;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::show::{self, Paint};
 pub use analytics::metrics;
 pub use error::ClientError;
 pub use operations::{circuit, makers, pause, redrive, resume};
+pub use persons::{forget, rotate};
 pub use webhooks::webhooks;
 
 /// How long a connection may take.

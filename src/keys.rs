@@ -30,7 +30,11 @@ impl MasterKeys {
     pub fn load(settings: &Settings) -> anyhow::Result<Self> {
         let old = from_environment(OLD_MASTER_KEY)?;
         if let Some(present) = from_environment(MASTER_KEY)? {
-            return Ok(Self { present: MasterKey::new(*present), old: old.map(|old| MasterKey::new(*old)), file: None });
+            return Ok(Self {
+                present: MasterKey::new(*present),
+                old: old.map(|old| MasterKey::new(*old)),
+                file: None,
+            });
         }
         anyhow::ensure!(old.is_none(), "{OLD_MASTER_KEY} is set, but {MASTER_KEY} is not; set that to the new key");
         let file = MasterFile::new(settings.server.data.join(MASTER_KEY_FILE));

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Command, ConnectorsCommand, SandboxArgs};
+use crate::cli::{Cli, Command, ConnectorsCommand, KeysCommand, PersonCommand, SandboxArgs};
 use crate::client::ClientError;
 use crate::config::Settings;
 use crate::show::tell;
@@ -66,6 +66,8 @@ async fn run(command: Command) -> ExitCode {
         Command::Circuit(args) => answered(client::circuit(args).await),
         Command::Redrive(args) => answered(client::redrive(args).await),
         Command::Webhooks(command) => answered(client::webhooks(command).await),
+        Command::Person(PersonCommand::Forget(args)) => answered(client::forget(args).await),
+        Command::Keys(KeysCommand::Rotate(args)) => answered(client::rotate(args).await),
         Command::Connectors(command) => connectors(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "regflow", &mut std::io::stdout());

@@ -52,10 +52,10 @@ pub use ensure::TopologyError;
 pub use key_file::{KeyBytes, KeyFileError, key_from_hex, load_or_create_key};
 pub use keys::{KeyError, KeyVault};
 pub use lease::{Lease, LeaseOptions};
-pub use master_file::MasterFile;
 pub use log::{
     AppendError, EventLog, Follow, FollowError, FollowItem, Head, Incarnation, LoadError, Page, Unavailable,
 };
+pub use master_file::MasterFile;
 pub use memory_log::MemoryLog;
 pub use nats_log::NatsLog;
 pub use notify::{Notification, NotifyError, NotifyLog};

@@ -97,12 +97,19 @@ pub(crate) async fn recognise(
         let shown = store.get(CHECK).await?;
         let shown = shown.ok_or_else(|| Unavailable::new("check the master key", "what was stored is not shown"))?;
         // another process may have been first: its check decides
-        return if is_check_of(&present, &shown) { Ok((Masters::one(present), secrets)) } else { Err(KeyError::WrongMaster) };
+        return if is_check_of(&present, &shown) {
+            Ok((Masters::one(present), secrets))
+        } else {
+            Err(KeyError::WrongMaster)
+        };
     };
     let next = store.get(CHECK_OF_NEXT).await?;
     let masters = if is_check_of(&present, &check) {
         match next {
-            Some(next) if is_check_of(&present, &next) => drop(store.erase(&next).await?),
+            // cut off behind its last step
+            Some(next) if is_check_of(&present, &next) => {
+                store.erase(&next).await?;
+            }
             Some(_) => return Err(KeyError::RotationUnderWay),
             None => {}
         }
@@ -125,11 +132,7 @@ pub(crate) async fn recognise(
 
 /// The stored secrets; those of a vault that has none are derived from its master key, as they were until then, and fresh
 /// ones for a fresh vault.
-async fn secrets(
-    store: &KeyStore,
-    masters: &Masters,
-    of_before: Option<&MasterKey>,
-) -> Result<OwnerSecrets, KeyError> {
+async fn secrets(store: &KeyStore, masters: &Masters, of_before: Option<&MasterKey>) -> Result<OwnerSecrets, KeyError> {
     if find(store, SECRETS, masters).await?.is_none() {
         let secrets = match of_before {
             Some(master) => OwnerSecrets::derived_from(master),
@@ -143,7 +146,8 @@ async fn secrets(
         put(store, &place(SECRETS, &masters.present), wrapped.into()).await?;
     }
     let stored = find(store, SECRETS, masters).await?;
-    let stored = stored.ok_or_else(|| Unavailable::new("read the secrets of the vault", "what was stored is not shown"))?;
+    let stored =
+        stored.ok_or_else(|| Unavailable::new("read the secrets of the vault", "what was stored is not shown"))?;
     masters.unwrap_secrets(&stored.wrapped).map_err(|_| KeyError::WrongMaster)
 }
 

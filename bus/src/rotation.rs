@@ -4,12 +4,10 @@
 //! Whatever line it stops at, going on does no harm: a key stands wrapped by the old master key, by both, or by the new one;
 //! the check of the old one is replaced last, and until then a start needs both.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
+use events::PersonKeyId;
 use events::seal::MasterKey;
-use events::{PersonKeyId, Sequence};
-use futures::{StreamExt, stream};
+use futures::future::try_join_all;
 use uuid::Uuid;
 
 use crate::key_store::Entry;
@@ -71,41 +69,48 @@ impl KeyVault {
         Ok(moved)
     }
 
-    /// Looks at each entry once.
+    /// Looks at each entry once; tells how many were wrapped anew.
     async fn pass(&self) -> Result<u64, KeyError> {
-        let moved = AtomicU64::new(0);
-        let entries = stream::unfold(Ok(0), |from: Result<Sequence, ()>| async move {
-            match self.store.next(from.ok()?).await {
-                Ok(found) => found.map(|entry| (Ok(entry.clone()), Ok(entry.sequence + 1))),
-                Err(error) => Some((Err(KeyError::from(error)), Err(()))),
+        let (mut from, mut moved) = (0, 0);
+        loop {
+            let mut entries = Vec::with_capacity(AT_ONCE);
+            while entries.len() < AT_ONCE
+                && let Some(entry) = self.store.next(from).await?
+            {
+                from = entry.sequence + 1;
+                entries.push(entry);
             }
-        });
-        let moves = entries.map(|entry| async { self.wrap_anew(&entry?, &moved).await }).buffer_unordered(AT_ONCE);
-        let mut moves = std::pin::pin!(moves);
-        while let Some(done) = moves.next().await {
-            done?;
+            if entries.is_empty() {
+                return Ok(moved);
+            }
+            let done = try_join_all(entries.iter().map(|entry| self.wrap_anew(entry))).await?;
+            moved += done.into_iter().map(u64::from).sum::<u64>();
         }
-        Ok(moved.load(Ordering::Relaxed))
     }
 
-    async fn wrap_anew(&self, entry: &Entry, moved: &AtomicU64) -> Result<(), KeyError> {
+    /// False when nothing was to be done.
+    async fn wrap_anew(&self, entry: &Entry) -> Result<bool, KeyError> {
         let _nobody_destroys = self.moving.read().await;
         let masters = self.masters.read().await;
         let name = entry.name.split('.').next().unwrap_or_default();
         let new_place = place(name, &masters.present);
-        // destroyed since it was read, or already where it belongs
-        let is_there = self.store.get(&entry.name).await?.is_some_and(|there| there.sequence == entry.sequence);
-        if entry.name == new_place || name == CHECK || name == CHECK_OF_NEXT || !is_there {
-            return Ok(());
+        if entry.name == new_place || name == CHECK || name == CHECK_OF_NEXT {
+            return Ok(false);
+        }
+        // it may have been destroyed since it was read
+        if self.store.get(&entry.name).await?.is_none_or(|there| there.sequence != entry.sequence) {
+            return Ok(false);
         }
         let Some(wrapped) = wrapped_anew(name, entry, &masters)? else {
-            tracing::warn!(sequence = entry.sequence, "something in the bucket KEYS is no key of ours; it is left alone");
-            return Ok(());
+            tracing::warn!(
+                sequence = entry.sequence,
+                "something in the bucket KEYS is no key of ours; it is left alone"
+            );
+            return Ok(false);
         };
         put(&self.store, &new_place, wrapped).await?;
         self.store.erase(entry).await?;
-        moved.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use events::outcome::ErrorKind;
 use events::RetentionFrom;
+use events::outcome::ErrorKind;
 use events::policy::DeadlineFrom;
 use events::retry::RetryPolicy;
 use events::words::Method;

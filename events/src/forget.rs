@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use jiff::Span;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::Span;
 use serde::Deserialize;
 
 use crate::decide::Refusal;

@@ -101,7 +101,8 @@ mod tests {
     #[test]
     fn those_of_older_vaults_are_as_they_always_were() {
         let secrets = OwnerSecrets::derived_from(&master(3));
-        let (pseudonym, token) = (secrets.pseudonym("t", "a@b.c"), secrets.link_key().code(crate::RegistrationId(uuid::Uuid::nil())));
+        let (pseudonym, token) =
+            (secrets.pseudonym("t", "a@b.c"), secrets.link_key().code(crate::RegistrationId(uuid::Uuid::nil())));
         assert_eq!((hex::encode(pseudonym).as_str(), token.as_str()), ("@@PSEUDONYM@@", "@@CODE@@"));
     }
 

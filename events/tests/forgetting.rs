@@ -89,7 +89,15 @@ const ERASED: Command = Command::Forgetting(Wish::RecordErased(PersonErased { ke
 
 fn concluded(outcome: Outcome) -> Command {
     let (retry_at, throttled_until, ask_at) = (None, None, None);
-    Command::Conclude(Conclusion { attempt: 1, outcome, latency_ms: 5, evidence: None, retry_at, throttled_until, ask_at })
+    Command::Conclude(Conclusion {
+        attempt: 1,
+        outcome,
+        latency_ms: 5,
+        evidence: None,
+        retry_at,
+        throttled_until,
+        ask_at,
+    })
 }
 
 fn registered() -> Command {

@@ -9,7 +9,8 @@ use regflow_events::event::{
     AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded,
     DeadlineNear, Dispatched, Expired, FoundUnregistered, Held, LeftInDoubt, LookupGivenUp, LookupScheduled,
     MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, OwnerMailFailed, OwnerMailed, PacketFailed,
-    PacketOpened, PacketSent, PersonErased, PersonForgotten, RegistrationSucceeded, RetryRequested, RetryScheduled, Submitted, UserCompleted,
+    PacketOpened, PacketSent, PersonErased, PersonForgotten, RegistrationSucceeded, RetryRequested, RetryScheduled,
+    Submitted, UserCompleted,
 };
 use regflow_events::fact::Fact;
 use regflow_events::maker_event::{
@@ -18,9 +19,9 @@ use regflow_events::maker_event::{
 };
 use regflow_events::record::{RECORD_BYTES_MAX, Record, RecordError, TraceContext};
 use regflow_events::{
-    Actor, AlertKind, CheckResult, Drift, DriftKind, ErrorKind, Event, FieldProblem, ForgetReason, HealthState, HoldReason, Link,
-    MailPreference, MakerEvent, ManualReason, Method, ObjectRef, PersonKeyId, Priority, RecordHash, RecordId,
-    SkipReason, Timestamp,
+    Actor, AlertKind, CheckResult, Drift, DriftKind, ErrorKind, Event, FieldProblem, ForgetReason, HealthState,
+    HoldReason, Link, MailPreference, MakerEvent, ManualReason, Method, ObjectRef, PersonKeyId, Priority, RecordHash,
+    RecordId, SkipReason, Timestamp,
 };
 use uuid::Uuid;
 

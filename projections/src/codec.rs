@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use events::event::PacketSent;
 use events::record::TraceContext;
 use events::{
-    ErrorKind, Forgetting, Link, MailPreference, ManualReason, Method, ObjectRef, OwnerMail, PersonKeyId, Priority, RecordHash,
-    RecordId, Registration, RegistrationId, Shard, Timestamp,
+    ErrorKind, Forgetting, Link, MailPreference, ManualReason, Method, ObjectRef, OwnerMail, PersonKeyId, Priority,
+    RecordHash, RecordId, Registration, RegistrationId, Shard, Timestamp,
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};

@@ -11,6 +11,7 @@ mod feeder;
 mod makers;
 mod operations;
 mod overview;
+mod persons;
 mod redrive;
 mod registrations;
 mod views;
@@ -28,6 +29,7 @@ use proto::v1::analytics_server::AnalyticsServer;
 use proto::v1::audit_server::AuditServer;
 use proto::v1::catalog_server::CatalogServer;
 use proto::v1::operations_server::OperationsServer;
+use proto::v1::persons_server::PersonsServer;
 use proto::v1::registrations_server::RegistrationsServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch as latest;
@@ -41,6 +43,7 @@ pub use self::caller::Caller;
 use self::catalog::CatalogService;
 use self::operations::OperationsService;
 use self::overview::Overviews;
+use self::persons::PersonsService;
 use self::registrations::RegistrationsService;
 pub use self::views::Views;
 use crate::telemetry::server::RpcLayer;
@@ -60,6 +63,7 @@ pub struct Services {
     pub audit: AuditService,
     pub catalog: CatalogService,
     pub analytics: AnalyticsService,
+    pub persons: PersonsService,
 }
 
 impl Services {
@@ -81,6 +85,7 @@ impl Services {
                 overviews,
                 shutdown: shutdown.clone(),
             },
+            persons: PersonsService { world: world.clone(), views: views.clone() },
             audit: AuditService { log: world.log.clone(), views: views.clone() },
             catalog: CatalogService { world: world.clone() },
             operations: OperationsService {
@@ -105,13 +110,14 @@ pub struct GrpcOptions {
 
 /// Serves until `shutdown`, then lets requests in progress end.
 pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Services { registrations, operations, audit, catalog, analytics } = options.services;
+    let Services { registrations, operations, audit, catalog, analytics, persons } = options.services;
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_not_serving::<RegistrationsServer<RegistrationsService>>().await;
     reporter.set_not_serving::<OperationsServer<OperationsService>>().await;
     reporter.set_not_serving::<AuditServer<AuditService>>().await;
     reporter.set_not_serving::<CatalogServer<CatalogService>>().await;
     reporter.set_not_serving::<AnalyticsServer<AnalyticsService>>().await;
+    reporter.set_not_serving::<PersonsServer<PersonsService>>().await;
     let analytics_ready = analytics.views.analytics_ready();
     let reporting = tokio::spawn(report_ready(reporter, options.ready, analytics_ready));
     let reflection = |builder: tonic_reflection::server::Builder<'static>| {
@@ -131,6 +137,7 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         .add_service(AuditServer::new(audit))
         .add_service(CatalogServer::new(catalog))
         .add_service(AnalyticsServer::new(analytics))
+        .add_service(PersonsServer::new(persons))
         .serve_with_incoming_shutdown(TcpListenerStream::new(options.listener), shutdown.cancelled())
         .await;
     reporting.abort();
@@ -148,6 +155,7 @@ async fn report_ready(
         reporter.set_serving::<OperationsServer<OperationsService>>().await;
         reporter.set_serving::<AuditServer<AuditService>>().await;
         reporter.set_serving::<CatalogServer<CatalogService>>().await;
+        reporter.set_serving::<PersonsServer<PersonsService>>().await;
     }
     if analytics_ready.wait_for(|ready| *ready).await.is_ok() {
         reporter.set_serving::<AnalyticsServer<AnalyticsService>>().await;

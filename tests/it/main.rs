@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod browser;
+mod canaries;
 mod cli;
 mod crashes;
 mod demo;
@@ -15,6 +16,7 @@ mod flow_5_circuit;
 mod flow_6_rate_limit;
 mod flow_7_monitoring;
 mod flow_8_health;
+mod forget;
 mod http;
 mod live;
 mod nats;
@@ -26,6 +28,7 @@ mod owner_mails;
 mod pages;
 mod reconcile;
 mod restart;
+mod rotation;
 mod schemas;
 mod subscribers;
 mod support;

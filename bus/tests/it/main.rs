@@ -3,6 +3,7 @@
 
 mod contract;
 mod embedded;
+mod erasing;
 mod leases;
 mod outage;
 mod records;

@@ -146,7 +146,7 @@ fn who_is_forgotten_has_no_list_any_more_and_their_rows_say_nothing_of_them() {
     for id in before.iter().map(|row| row.registration.id).chain([id(short)]) {
         let row = view.get(id).unwrap().unwrap();
         assert_eq!((row.registration.owner_ref, row.registration.forgetting), ([0; 16], Some(Forgetting::Due)));
-        assert_eq!((row.confirmation(), row.packet, row.evidence, row.last_error), (None, None, None, None));
+        assert_eq!((row.confirmation(), &row.packet, &row.evidence, &row.last_error), (None, &None, &None, &None));
     }
     assert_eq!(view.list(&of(3), 500, None).unwrap().rows.len(), 140, "others stay");
 }
