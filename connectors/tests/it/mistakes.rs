@@ -161,7 +161,7 @@ const CASES: &[(&str, &str, &str)] = &[
         "25:8: unknown variable `answer.ok`; use `body`, `status` or `item`",
     ),
     ("keep_years = 12", "keep_years = 0", "86:14: `keep_years` is 0; write a number from 1 to 50"),
-    ("\"submission\"", "\"birth\"", "87:8: unknown value `birth`, want one of purchase, submission"),
+    ("\"submission\"", "\"birth\"", "87:8: unknown value `birth`, expected `purchase` or `submission`"),
     (
         "\"the Toy Act\"",
         "\" \"",
