@@ -2,6 +2,7 @@
 
 mod operate;
 mod proof;
+mod persons;
 
 use std::path::PathBuf;
 
@@ -11,8 +12,9 @@ pub use operate::{
     CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, MetricsArgs, PauseArgs, RedeliverArgs,
     RedriveArgs, WebhooksCommand, Why,
 };
+pub use persons::{ForgetArgs, KeysCommand, PersonCommand, ReasonArg, RotateArgs};
 
-pub use proof::{PersonArgs, PersonCommand, ProofCommand, ProofGetArgs, ProofVerifyArgs};
+pub use proof::{PersonArgs, ProofCommand, ProofGetArgs, ProofVerifyArgs};
 
 /// Where clients look for the service.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7460";
@@ -54,7 +56,7 @@ pub enum Command {
     /// Get the proof of a registration, or check one
     #[command(subcommand)]
     Proof(ProofCommand),
-    /// Answer for one person: what was sent about them
+    /// Answer for one person: what was sent about them, and forget them
     #[command(subcommand)]
     Person(PersonCommand),
     /// Show how the makers are doing: health, circuits, rate limits, alerts
@@ -72,6 +74,9 @@ pub enum Command {
     /// List webhooks and deliver the past again
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
+    /// Rotate the master key
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Check and list the files that describe makers
     #[command(subcommand)]
     Connectors(ConnectorsCommand),

@@ -4,6 +4,7 @@ mod analytics;
 mod error;
 mod operations;
 mod proof;
+mod persons;
 mod webhooks;
 
 use std::time::Duration;
@@ -23,7 +24,8 @@ use crate::show::{self, Paint};
 pub use analytics::metrics;
 pub use error::ClientError;
 pub use operations::{circuit, makers, pause, redrive, resume};
-pub use proof::{person, proof};
+pub use proof::{proof, report};
+pub use persons::{forget, rotate};
 pub use webhooks::webhooks;
 
 /// How long a connection may take.

@@ -12,6 +12,7 @@ mod grpc;
 mod hostile_values;
 mod household;
 mod http;
+mod keys;
 mod press;
 mod proof;
 mod secrets;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Command, ConnectorsCommand, SandboxArgs};
+use crate::cli::{Cli, Command, ConnectorsCommand, KeysCommand, PersonCommand, SandboxArgs};
 use crate::client::ClientError;
 use crate::config::Settings;
 use crate::show::tell;
@@ -69,7 +70,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Explain(args) => answered(client::explain(args).await),
         Command::Audit(args) => answered(client::audit(args).await),
         Command::Proof(command) => answered(client::proof(command).await),
-        Command::Person(command) => answered(client::person(command).await),
+        Command::Person(PersonCommand::Report(args)) => answered(client::report(args).await),
         Command::Makers(args) => answered(client::makers(args).await),
         Command::Metrics(args) => answered(client::metrics(args).await),
         Command::Pause(args) => answered(client::pause(args).await),
@@ -77,6 +78,8 @@ async fn run(command: Command) -> ExitCode {
         Command::Circuit(args) => answered(client::circuit(args).await),
         Command::Redrive(args) => answered(client::redrive(args).await),
         Command::Webhooks(command) => answered(client::webhooks(command).await),
+        Command::Person(PersonCommand::Forget(args)) => answered(client::forget(args).await),
+        Command::Keys(KeysCommand::Rotate(args)) => answered(client::rotate(args).await),
         Command::Connectors(command) => connectors(&command),
         Command::PacketWorker(args) => ended(press::work(&args).map(|()| true)),
         Command::Completions { shell } => {

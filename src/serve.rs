@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bus::{
-    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, KeyBytes, Lease, LeaseOptions, Outbox, Topology,
-    Writes,
+    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Lease, LeaseOptions, Outbox, Topology, Writes,
 };
 use connectors::{ApiClient, ApiOptions, Catalog};
 use events::schedule::Schedule;
-use events::seal::MasterKey;
 use events::{NoteSigner, RetryPolicy};
 use form::{BrowserOptions, Browsers, Found};
 use handlers::webhooks::{EndpointOptions, WebhookOptions, Webhooks};
-use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, system_clock};
+use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, rotation, system_clock};
 use mail::{Mailer, SmtpConfig, Templates};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -29,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{BrowserSettings, Durability, Settings, WebhookNetwork, WebhookSettings};
 use crate::grpc::{self, GrpcOptions, Services, Views};
 use crate::http::{self, HttpOptions};
+use crate::keys::{self, MasterKeys};
 use crate::press::packets;
 use crate::secrets;
 use crate::telemetry;
@@ -37,10 +36,6 @@ use crate::telemetry;
 pub const NATS_FOLDER: &str = "nats";
 /// The views' folder below the data folder.
 const VIEWS_FOLDER: &str = "views";
-/// The master key's file below the data folder, when it comes from nowhere else.
-const MASTER_KEY_FILE: &str = "master.key";
-/// The same of the key that signs heads of the log and proofs.
-const SIGNING_KEY_FILE: &str = "signing.key";
 /// Tells other programs where the service is, while it runs.
 const SERVICE_FILE: &str = "service.json";
 /// How often a child's file is looked for.
@@ -178,6 +173,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let delivering = tokio::spawn(webhooks.clone().run(readers_end.clone()));
     let (grpc_addr, http_addr) = (listeners.grpc.local_addr()?, listeners.http.local_addr()?);
     let services = Services::new(&world, &views, &handle, &webhooks, settings.submit_timeout(), shutdown.clone());
+    tokio::spawn(until(readers_end.clone(), rotation::resume(world.clone())));
     let looker = telemetry::watch(world.clone(), views, handle);
     let looker = tokio::spawn(until(readers_end.clone(), looker));
     let (over_grpc, over_http) = interfaces(listeners, services, ready.clone(), &world, &settings);
@@ -247,7 +243,7 @@ struct Parts {
     mailer: Mailer,
     packets: packet::Press,
     browsers: Browsers,
-    master: MasterKey,
+    master: MasterKeys,
     signer: NoteSigner,
     listeners: Listeners,
 }
@@ -263,8 +259,8 @@ impl Parts {
             mailer,
             packets,
             browsers: Browsers::start(browser_options(&settings.browser, data)?)?,
-            master: master_key(data)?,
-            signer: signer(settings)?,
+            master: MasterKeys::load(settings)?,
+            signer: keys::signer(settings)?,
             listeners: Listeners::bind(settings).await?,
         })
     }
@@ -285,7 +281,7 @@ impl Parts {
             packets: self.packets,
             mailer: self.mailer,
             letters: Templates::new()?,
-            master: self.master,
+            master_file: self.master.file,
             signer: self.signer,
             options: world_options(settings, public_url)?,
             clock: system_clock,
@@ -408,23 +404,6 @@ fn browser_options(settings: &BrowserSettings, data: &Path) -> anyhow::Result<Br
     })
 }
 
-/// From the environment, a file that it names, or a file of our own that the first start makes.
-fn key(name: &str, file: &Path) -> anyhow::Result<KeyBytes> {
-    match secrets::secret(name)? {
-        Some(hex) => Ok(bus::key_from_hex(name, hex.expose_secret())?),
-        None => Ok(bus::load_or_create_key(file)?),
-    }
-}
-
-fn master_key(data: &Path) -> anyhow::Result<MasterKey> {
-    Ok(MasterKey::new(*key("REGFLOW_MASTER_KEY", &data.join(MASTER_KEY_FILE))?))
-}
-
-fn signer(settings: &Settings) -> anyhow::Result<NoteSigner> {
-    let seed = key("REGFLOW_SIGNING_KEY", &settings.server.data.join(SIGNING_KEY_FILE))?;
-    NoteSigner::new(&settings.audit.origin, &seed).context("audit.origin cannot be the name of a signing key")
-}
-
 async fn embedded(settings: &Settings) -> anyhow::Result<Option<Embedded>> {
     if !settings.nats.url.is_empty() {
         return Ok(None);
@@ -445,7 +424,7 @@ async fn connect(
     settings: &Settings,
     url: &str,
     embedded: Option<&Embedded>,
-    master: &MasterKey,
+    master: &MasterKeys,
 ) -> anyhow::Result<Bus> {
     let topology = Topology::committed()?.with_replicas(settings.nats.replicas);
     let monitor_url = embedded.map_or_else(|| settings.nats.monitor_url.clone(), Embedded::monitor_url);
@@ -459,7 +438,8 @@ async fn connect(
         credentials_file: path(&settings.nats.credentials),
         nkey_seed: secrets::secret("REGFLOW_NATS_NKEY")?,
         ca_file: path(&settings.nats.ca),
-        ..BusOptions::new(topology, master.clone())
+        old_master: master.old.clone(),
+        ..BusOptions::new(topology, master.present.clone())
     };
     Bus::connect(url, options).await.with_context(|| format!("failed to open NATS at {}", secrets::masked(url)))
 }

@@ -1,6 +1,7 @@
 //! What people see in a terminal: states in colour, one line a registration, a history as a story; and the same as JSON.
 
 mod explanation;
+mod forget;
 mod makers;
 mod metrics;
 mod proof;
@@ -17,6 +18,7 @@ use proto::v1;
 use serde_json::Value;
 
 pub use explanation::explanation;
+pub use forget::forget;
 pub use makers::{maker, makers};
 pub use metrics::metrics;
 pub use proof::{reported, verified};

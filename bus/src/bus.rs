@@ -47,6 +47,8 @@ pub struct BusOptions {
     pub topology: Topology,
     /// The key that wraps person keys.
     pub master: MasterKey,
+    /// The one before it, while a rotation is under way.
+    pub old_master: Option<MasterKey>,
     /// Which writes are good enough.
     pub writes: Writes,
     /// The setting of the server, when it is our own.
@@ -70,6 +72,7 @@ impl BusOptions {
         Self {
             topology,
             master,
+            old_master: None,
             writes: Writes::Safe,
             embedded: None,
             monitor_url: None,
@@ -155,7 +158,7 @@ impl Bus {
         let mode = commit_mode(&durability, options.topology.replicas);
         Ok(Self {
             log: NatsLog::open(connection.clone(), mode).await?,
-            keys: Arc::new(KeyVault::open(connection.clone(), mode, options.master).await?),
+            keys: Arc::new(KeyVault::open(connection.clone(), mode, (options.master, options.old_master)).await?),
             objects: NatsObjects::open(&connection).await?,
             notify: Arc::new(NotifyLog::open(connection.clone()).await?),
             outbox: Outbox::open(&connection).await?,

@@ -1,30 +1,31 @@
 //! The vault of person keys: one key a person, stored wrapped by the master key before it is ever used.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use events::PersonKeyId;
+use events::link::LinkKey;
 use events::seal::{MasterKey, PersonKey, SealError};
+use events::secrets::OwnerSecrets;
 use quick_cache::sync::Cache;
-use uuid::Uuid;
+use tokio::sync::RwLock;
 
 use crate::committer::CommitMode;
 use crate::connection::Connection;
-use crate::key_store::{KeyStore, name_of};
+use crate::key_store::{KeyStore, MemoryKeys, name_of};
 use crate::log::{AppendError, Unavailable};
-use crate::pool::{Pool, fresh_nonce};
+use crate::masters::{self, Masters, recognise};
+use crate::pool::Pool;
 
 /// Keys kept in memory; the others are fetched again.
 const CACHED_KEYS_MAX: usize = 10_000;
-/// Under this name stands a key that only the right master key unwraps.
-const CHECK_NAME: &str = "master_check";
-/// The id that the check is wrapped for.
-const CHECK_ID: PersonKeyId = PersonKeyId(Uuid::nil());
 
 /// Keys of persons. Destroying one makes everything that was sealed with it unreadable, wherever it stands.
 pub struct KeyVault {
-    store: Arc<KeyStore>,
-    master: MasterKey,
+    pub(crate) store: Arc<KeyStore>,
+    pub(crate) masters: Arc<RwLock<Masters>>,
+    /// Held to read or move keys, and alone to destroy one: none comes back while it is destroyed.
+    pub(crate) moving: RwLock<()>,
+    secrets: OwnerSecrets,
     pool: Pool,
     cache: Cache<PersonKeyId, PersonKey>,
 }
@@ -41,28 +42,52 @@ pub enum KeyError {
     /// The vault belongs to another master key.
     #[error("the stored keys were wrapped by another master key; start with that one, or on another server")]
     WrongMaster,
-    /// The vault's check cannot be stored.
-    #[error("cannot store the check of the master key")]
-    NoCheck(#[source] AppendError),
+    /// Two master keys are needed, or other ones.
+    #[error(
+        "a rotation of the master key is under way: start with the new key in REGFLOW_MASTER_KEY and the one before it in \
+         REGFLOW_MASTER_KEY_OLD until it is done"
+    )]
+    RotationUnderWay,
+    /// A key or a check of the vault cannot be stored.
+    #[error("cannot store what the master key wraps")]
+    NotStored(#[source] AppendError),
 }
 
 impl KeyVault {
-    pub(crate) async fn open(connection: Connection, mode: CommitMode, master: MasterKey) -> Result<Self, KeyError> {
+    pub(crate) async fn open(
+        connection: Connection,
+        mode: CommitMode,
+        (present, old): (MasterKey, Option<MasterKey>),
+    ) -> Result<Self, KeyError> {
         let store = KeyStore::open(connection, mode).await?;
-        check_master(&store, &master).await?;
-        Ok(Self::with_store(store, master))
+        let (masters, secrets) = recognise(&store, present, old).await?;
+        Ok(Self::with_store(store, masters, secrets))
     }
 
     /// A vault in memory, for tests.
     #[must_use]
     pub fn in_memory(master: MasterKey) -> Self {
-        Self::with_store(KeyStore::Memory(Mutex::new(HashMap::new())), master)
+        let secrets = OwnerSecrets::derived_from(&master);
+        Self::with_store(KeyStore::Memory(Mutex::new(MemoryKeys::default())), Masters::one(master), secrets)
     }
 
-    fn with_store(store: KeyStore, master: MasterKey) -> Self {
-        let store = Arc::new(store);
-        let pool = Pool::start(Arc::clone(&store), master.clone());
-        Self { store, master, pool, cache: Cache::new(CACHED_KEYS_MAX) }
+    fn with_store(store: KeyStore, masters: Masters, secrets: OwnerSecrets) -> Self {
+        let (store, masters) = (Arc::new(store), Arc::new(RwLock::new(masters)));
+        let pool = Pool::start(Arc::clone(&store), Arc::clone(&masters));
+        let (moving, cache) = (RwLock::new(()), Cache::new(CACHED_KEYS_MAX));
+        Self { store, masters, moving, secrets, pool, cache }
+    }
+
+    /// The key that signs the links in owners' mails; a rotation of the master key does not change it.
+    #[must_use]
+    pub fn link_key(&self) -> LinkKey {
+        self.secrets.link_key()
+    }
+
+    /// The pseudonym of an owner within a tenant; a rotation of the master key does not change it.
+    #[must_use]
+    pub fn pseudonym(&self, tenant: &str, email: &str) -> [u8; 16] {
+        self.secrets.pseudonym(tenant, email)
     }
 
     /// A fresh key that is already stored durably.
@@ -83,41 +108,36 @@ impl KeyVault {
         if let Some(key) = self.cache.get(&id) {
             return Ok(Some(key));
         }
-        let Some(wrapped) = self.store.get(&name_of(id)).await? else {
+        let _nobody_destroys = self.moving.read().await;
+        let masters = self.masters.read().await;
+        let Some(found) = masters::find(&self.store, &name_of(id), &masters).await? else {
             return Ok(None);
         };
-        let key = self.master.unwrap(id, &wrapped).map_err(KeyError::DoesNotOpen)?;
+        let key = masters.unwrap(id, &found.wrapped).map_err(KeyError::DoesNotOpen)?;
         self.cache.insert(id, key.clone());
         Ok(Some(key))
     }
 
-    /// Destroys a person's key for ever; nothing happens when it is already gone.
+    /// Destroys a person's key for ever, and erases its bytes from the server's disk. False when it was gone already.
     ///
     /// # Errors
     /// [`KeyError::Unavailable`] when it may still be there.
-    pub async fn destroy(&self, id: PersonKeyId) -> Result<(), KeyError> {
-        self.store.erase(&name_of(id)).await?;
-        self.cache.remove(&id);
-        Ok(())
-    }
-}
-
-/// Refuses a master key that did not wrap what is stored; the first one that comes leaves its check.
-async fn check_master(store: &KeyStore, master: &MasterKey) -> Result<(), KeyError> {
-    if store.get(CHECK_NAME).await?.is_none() {
-        let wrapped = master.wrap(CHECK_ID, &fresh_nonce(), &PersonKey::new(rand::random()));
-        let wrapped = wrapped.map_err(KeyError::DoesNotOpen)?;
-        match store.put(CHECK_NAME, wrapped.into()).await {
-            // another process was first: its check decides
-            Ok(()) | Err(AppendError::Conflict { .. }) => {}
-            Err(error) => return Err(KeyError::NoCheck(error)),
+    pub async fn destroy(&self, id: PersonKeyId) -> Result<bool, KeyError> {
+        let _nobody_reads_or_moves = self.moving.write().await;
+        let (name, mut destroyed) = (name_of(id), false);
+        if let Some(found) = self.store.get(&name).await? {
+            destroyed |= self.store.erase(&found).await?;
         }
+        while let Some(found) = self.store.any_of(&name, 0).await? {
+            destroyed |= self.store.erase(&found).await?;
+        }
+        self.cache.remove(&id);
+        Ok(destroyed)
     }
-    let check = store.get(CHECK_NAME).await?;
-    match check.map(|wrapped| master.unwrap(CHECK_ID, &wrapped)) {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(_)) => Err(KeyError::WrongMaster),
-        None => Err(Unavailable::new("check the master key", "the server does not show what it stored").into()),
+
+    /// Lets go of a key that another process has destroyed.
+    pub fn let_go(&self, id: PersonKeyId) {
+        self.cache.remove(&id);
     }
 }
 
@@ -127,6 +147,7 @@ mod tests {
     use super::*;
     use events::RegistrationId;
     use events::seal::NONCE_BYTES;
+    use uuid::Uuid;
 
     const ID: RegistrationId = RegistrationId(Uuid::from_u128(1));
 
@@ -153,8 +174,10 @@ mod tests {
     #[tokio::test]
     async fn another_master_key_is_refused_at_once() {
         let store = KeyStore::Memory(Mutex::default());
-        assert_eq!(check_master(&store, &MasterKey::new([1; 32])).await, Ok(()));
-        assert_eq!(check_master(&store, &MasterKey::new([1; 32])).await, Ok(()));
-        assert_eq!(check_master(&store, &MasterKey::new([2; 32])).await, Err(KeyError::WrongMaster));
+        let [one, other] = [1, 2].map(|byte| MasterKey::new([byte; 32]));
+        assert!(recognise(&store, one.clone(), None).await.is_ok());
+        assert!(recognise(&store, one.clone(), None).await.is_ok());
+        assert_eq!(recognise(&store, other.clone(), None).await.err(), Some(KeyError::WrongMaster));
+        assert_eq!(recognise(&store, other.clone(), Some(other)).await.err(), Some(KeyError::WrongMaster));
     }
 }

@@ -26,6 +26,8 @@ mod keys;
 mod launch;
 mod lease;
 mod log;
+mod master_file;
+mod masters;
 mod memory_log;
 mod meters;
 mod nats_log;
@@ -34,6 +36,7 @@ mod objects;
 mod outbox;
 mod pool;
 mod raw;
+mod rotation;
 mod server_conf;
 mod settle;
 #[cfg(any(test, feature = "testing"))]
@@ -52,6 +55,7 @@ pub use lease::{Lease, LeaseOptions};
 pub use log::{
     AppendError, EventLog, Follow, FollowError, FollowItem, Head, Incarnation, LoadError, Page, Unavailable,
 };
+pub use master_file::MasterFile;
 pub use memory_log::MemoryLog;
 pub use nats_log::NatsLog;
 pub use notify::{Notification, NotifyError, NotifyLog};

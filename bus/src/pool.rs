@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::PersonKeyId;
-use events::seal::{MasterKey, NONCE_BYTES, Nonce, PersonKey};
+use events::seal::{NONCE_BYTES, Nonce, PersonKey};
 use futures::future::try_join_all;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{RwLock, Semaphore, mpsc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::batch::BATCH_MESSAGES_MAX;
 use crate::key_store::{KeyStore, name_of};
 use crate::log::{AppendError, Unavailable};
+use crate::masters::{Masters, place};
 
 /// Keys kept ready for a household.
 const READY_MIN: usize = 64;
@@ -47,11 +48,11 @@ struct Ready {
 
 impl Pool {
     /// A pool with a task that fills it.
-    pub fn start(store: Arc<KeyStore>, master: MasterKey) -> Self {
+    pub fn start(store: Arc<KeyStore>, masters: Arc<RwLock<Masters>>) -> Self {
         let (low, wakes) = mpsc::channel(1);
         let ready =
             Arc::new(Ready { keys: Mutex::default(), count: Semaphore::new(0), target: AtomicUsize::new(READY_MIN) });
-        tokio::spawn(Filler { ready: Arc::clone(&ready), store, master, wakes }.run());
+        tokio::spawn(Filler { ready: Arc::clone(&ready), store, masters, wakes }.run());
         Self { ready, low }
     }
 
@@ -90,7 +91,7 @@ impl Ready {
 struct Filler {
     ready: Arc<Ready>,
     store: Arc<KeyStore>,
-    master: MasterKey,
+    masters: Arc<RwLock<Masters>>,
     wakes: mpsc::Receiver<()>,
 }
 
@@ -133,11 +134,14 @@ impl Filler {
 
     /// Makes keys and stores them; they are ready only when all are stored.
     async fn make(&self, count: usize) -> Result<Vec<(PersonKeyId, PersonKey)>, AppendError> {
+        // held until they are stored: a rotation that begins waits for them
+        let masters = self.masters.read().await;
+        let master = &masters.present;
         let puts = (0..count).map(|_| async {
             let (id, key) = (PersonKeyId(Uuid::now_v7()), PersonKey::new(rand::random()));
-            let wrapped = self.master.wrap(id, &fresh_nonce(), &key);
+            let wrapped = master.wrap(id, &fresh_nonce(), &key);
             let wrapped = wrapped.map_err(|error| AppendError::Refused(error.to_string()))?;
-            self.store.put(&name_of(id), wrapped.into()).await?;
+            self.store.put(&place(&name_of(id), master), wrapped.into()).await?;
             Ok((id, key))
         });
         try_join_all(puts).await

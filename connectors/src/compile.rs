@@ -11,6 +11,7 @@ use crate::compile_guards::{self, Guards};
 use crate::file::{File, ManualFieldFile, ManualFile, SerialFile};
 use crate::manual::{FieldTemplate, Manual};
 use crate::plan::{Brand, Plan};
+use crate::retention;
 use crate::sample;
 use crate::sent::Declared;
 use crate::serial::{SerialGuide, SerialRule};
@@ -42,6 +43,7 @@ fn build(checker: &mut Checker<'_>, file_name: &str, file: File, declared: Decla
     let brands = brands(checker, file_name, &file);
     let serial = file.serial.map(|serial| serial_rule(checker, serial)).transpose();
     let register_by = compile_guards::register_by(checker, file.register_by_days, file.register_by);
+    let retention = file.retention.map(|file| retention::retention(checker, file)).transpose();
     let policy = compile_guards::policy(
         checker,
         &Guards { circuit: file.circuit, limits: file.limits, concurrency: file.concurrency, health: file.health },
@@ -57,6 +59,7 @@ fn build(checker: &mut Checker<'_>, file_name: &str, file: File, declared: Decla
         declared,
         requires: file.requires,
         register_by: register_by?,
+        retention: retention?,
         ladder: file.ladder,
         serial: serial?,
         retry_api: file.retry.api,
@@ -168,7 +171,7 @@ fn serial_rule(checker: &mut Checker<'_>, file: SerialFile) -> Result<SerialRule
 }
 
 /// The regex crate draws its errors over several lines, around a pattern that is not quite the writer's.
-fn bad_pattern(pattern: &str, error: &regex::Error) -> String {
+pub(crate) fn bad_pattern(pattern: &str, error: &regex::Error) -> String {
     let of_writer = Regex::new(pattern).err().map_or_else(|| error.to_string(), |error| error.to_string());
     let reason = of_writer.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
     format!("this is no regular expression: {reason}")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use events::policy::{Deadline, DeadlineFrom, DeadlineRule, MakerPolicy};
 use events::retry::RetryPolicy;
 use events::words::Method;
-use events::{Details, FieldProblem};
+use events::{Details, FieldProblem, Kept, Registration, Timestamp};
 use jiff::civil::Date;
 use url::Url;
 
@@ -222,6 +222,13 @@ impl Connector {
     pub fn deadline(&self, last_day: Date) -> Deadline {
         let days = self.plan.register_by.as_ref().map(|register_by| register_by.days).unwrap_or_default();
         Deadline { last_day, manual_days: days.manual, alert_days: days.alert }
+    }
+
+    /// Until when, and by which law, a registration must be kept although its person asks to be forgotten; nothing when it
+    /// need not be.
+    #[must_use]
+    pub fn must_keep(&self, registration: &Registration, now: Timestamp) -> Option<Kept> {
+        self.plan.retention.as_ref()?.keeps(registration, now)
     }
 
     /// How its serial numbers look, if the file says so.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use events::RetentionFrom;
 use events::outcome::ErrorKind;
 use events::policy::DeadlineFrom;
 use events::retry::RetryPolicy;
@@ -33,6 +34,9 @@ pub(crate) struct File {
     /// What `[register_by]` was before it could say more; shown as a mistake with the new spelling.
     #[serde(default)]
     pub(crate) register_by_days: Option<i64>,
+    /// How long a law wants registrations kept, even when their person asks to be forgotten.
+    #[serde(default)]
+    pub(crate) retention: Option<RetentionFile>,
     /// The methods in the order in which they are tried; the last is ASSISTED_MANUAL.
     pub(crate) ladder: Vec<Method>,
     #[serde(default)]
@@ -177,6 +181,21 @@ pub(crate) struct HealthFile {
     pub(crate) alert_after: Option<i64>,
     /// Checks in a row in which it must be well again before they are told so (2).
     pub(crate) recover_after: Option<i64>,
+}
+
+/// How long registrations must be kept.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetentionFile {
+    /// Years after the day that counts, that day's anniversary included.
+    pub(crate) keep_years: i64,
+    /// The day that counts: `purchase`, or `submission`, which also stands in for a purchase that has no day.
+    pub(crate) from: RetentionFrom,
+    /// The law, as whoever asks is told it, in words that fit after "by".
+    pub(crate) law: String,
+    /// Regular expressions, each for a whole model, in any case: only these products are kept; all when left out.
+    #[serde(default)]
+    pub(crate) models: Vec<String>,
 }
 
 /// Until when the maker takes a product.

@@ -21,6 +21,7 @@ mod form_check;
 mod form_recipe;
 mod manual;
 mod plan;
+mod retention;
 mod sample;
 mod secret;
 mod sending;

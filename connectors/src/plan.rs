@@ -12,6 +12,7 @@ use crate::body::Body;
 use crate::expression::Expression;
 use crate::file::{AuthFile, Network};
 use crate::manual::Manual;
+use crate::retention::RetentionRule;
 use crate::sent::Declared;
 use crate::serial::SerialRule;
 use crate::template::Template;
@@ -26,6 +27,7 @@ pub(crate) struct Plan {
     pub(crate) declared: Declared,
     pub(crate) requires: Vec<String>,
     pub(crate) register_by: Option<RegisterBy>,
+    pub(crate) retention: Option<RetentionRule>,
     pub(crate) ladder: Vec<Method>,
     pub(crate) serial: Option<SerialRule>,
     pub(crate) retry_api: RetryPolicy,

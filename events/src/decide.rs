@@ -9,6 +9,7 @@ use crate::event::{
     MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, OwnerMailFailed, OwnerMailed, PacketFailed,
     PacketOpened, PacketSent, RegistrationSucceeded, RetryRequested, RetryScheduled, UserCompleted,
 };
+use crate::forget::{self, Kept};
 use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, Failure, ObjectRef, Outcome};
 use crate::retry::RetryPolicy;
@@ -65,6 +66,8 @@ pub enum Command {
         /// A photo of the maker's confirmation.
         photo: Option<ObjectRef>,
     },
+    /// About forgetting its person.
+    Forgetting(forget::Wish),
     /// A person withdraws it.
     Cancel {
         /// Why.
@@ -156,6 +159,12 @@ pub enum Refusal {
     /// Completed before.
     #[error("the registration is completed already; nothing is left to do")]
     CompletedAlready,
+    /// Nothing is left that could be done for it.
+    #[error("the person of this registration is forgotten; only its history can still be read")]
+    Forgotten,
+    /// A law wants it kept for longer.
+    #[error("{0}")]
+    MustBeKept(Kept),
 }
 
 /// When `failure` may be tried again by the same method: nothing when it may not.
@@ -172,7 +181,11 @@ pub fn retry_at(failure: &Failure, tries: u32, policy: &RetryPolicy, random: f64
 /// # Errors
 /// [`Refusal`] when the registration's stage does not allow it.
 pub fn decide(registration: &Registration, command: Command) -> Result<Vec<Event>, Refusal> {
+    if registration.forgetting.is_some() && !matches!(command, Command::Forgetting(_)) {
+        return Err(Refusal::Forgotten);
+    }
     match command {
+        Command::Forgetting(wish) => forget::decide(registration, wish),
         Command::StartAttempt(method, sends) => start_attempt(registration, method, sends),
         Command::Hold { method, reason, until } => hold(registration, method, reason, until),
         Command::Skip(method, reason) => skip(registration, method, reason),

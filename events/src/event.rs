@@ -11,7 +11,7 @@ use crate::id::PersonKeyId;
 use crate::outcome::{ErrorKind, FieldProblem, ObjectRef};
 use crate::sending::{Received, Sending};
 use crate::time::Timestamp;
-use crate::words::{HoldReason, MailPreference, ManualReason, Method, Priority, SkipReason};
+use crate::words::{ForgetReason, HoldReason, MailPreference, ManualReason, Method, Priority, SkipReason};
 
 facts! {
     /// One fact about a registration.
@@ -74,6 +74,10 @@ facts! {
         OwnerMailFailed = 29 v 1 "owner_mail_failed";
         /// The owner looked at the page behind the link of the mail.
         PacketOpened = 28 v 1 "packet_opened";
+        /// The person is forgotten: nothing more is done, and what identifies them is to be erased.
+        PersonForgotten = 30 v 1 "person_forgotten";
+        /// That is carried out: the key and the files are gone.
+        PersonErased = 31 v 1 "person_erased";
     }
 }
 
@@ -365,6 +369,22 @@ pub struct OwnerMailFailed {
 /// See [`Event::PacketOpened`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PacketOpened {}
+
+/// See [`Event::PersonForgotten`]. Who asked is the record's actor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonForgotten {
+    /// Why; a word and no text, because a text would stay for ever and could name the person again.
+    pub reason: ForgetReason,
+}
+
+/// See [`Event::PersonErased`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonErased {
+    /// The keys that are destroyed.
+    pub keys: Vec<PersonKeyId>,
+    /// Files that were deleted: proof of purchase, screenshots, packet, photo. Those that were gone already do not count.
+    pub files: u32,
+}
 
 #[cfg(test)]
 mod tests {

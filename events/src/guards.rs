@@ -145,7 +145,9 @@ impl Guards {
             | Event::DeadlineNear(_)
             | Event::Expired(_)
             | Event::LeftInDoubt(_)
-            | Event::PacketOpened(_) => {}
+            | Event::PacketOpened(_)
+            | Event::PersonForgotten(_)
+            | Event::PersonErased(_) => {}
         }
     }
 

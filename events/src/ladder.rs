@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::forget::Forgetting;
 use crate::outcome::ErrorKind;
 use crate::policy::Deadline;
 use crate::state::{OwnerMail, Registration, Stage};
@@ -41,6 +42,8 @@ pub enum Step {
     AlertDeadline,
     /// The last day has passed.
     Expire,
+    /// Destroy the key and delete the files of a person who is forgotten.
+    Erase,
     /// Nothing before this time.
     WaitUntil(Timestamp),
     /// Nothing until something happens: an attempt ends, or a person acts.
@@ -50,6 +53,11 @@ pub enum Step {
 /// The next step of `registration` at `now`.
 #[must_use]
 pub fn next_step(registration: &Registration, outlook: &Outlook<'_>, now: Timestamp) -> Step {
+    match registration.forgetting {
+        Some(Forgetting::Due) => return Step::Erase,
+        Some(Forgetting::Done) => return Step::Rest,
+        None => {}
+    }
     let due = deadline_of(registration, outlook);
     if let Some(step) = due.and_then(|deadline| deadline_step(registration, &deadline, now)) {
         return step;

@@ -108,13 +108,12 @@ fn as_digit(written: char) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seal::MasterKey;
     use proptest::prelude::*;
 
     const NOON: Timestamp = Timestamp(1_790_000_000_000_000);
 
     fn key() -> LinkKey {
-        MasterKey::new([7; 32]).link_key()
+        LinkKey::new([7; 32])
     }
 
     fn id(number: u128) -> RegistrationId {
@@ -126,7 +125,7 @@ mod tests {
         let token = key().token(id(1), NOON);
         assert_eq!(key().open(&token, Timestamp(NOON.0 - 1)), Ok(id(1)));
         assert_eq!(key().open(&token, NOON), Err(LinkError::Expired));
-        let other = MasterKey::new([8; 32]).link_key();
+        let other = LinkKey::new([8; 32]);
         assert_eq!(other.open(&token, Timestamp(0)), Err(LinkError::Forged));
     }
 

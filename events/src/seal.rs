@@ -8,7 +8,6 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::details::Details;
 use crate::details_v1::DetailsV1;
 use crate::id::{PersonKeyId, RegistrationId};
-use crate::link::LinkKey;
 
 /// Bytes of an XChaCha20 nonce; long enough to be drawn at random for each message.
 pub const NONCE_BYTES: usize = 24;
@@ -131,20 +130,15 @@ impl MasterKey {
         bytes.try_into().map(PersonKey).map_err(|_| SealError::DoesNotOpen)
     }
 
-    /// The key that signs the links in owners' mails.
+    /// Names the key among others without telling anything of it: 8 hex digits.
     #[must_use]
-    pub fn link_key(&self) -> LinkKey {
-        LinkKey::new(blake3::derive_key("regflow 2026 completion link", &self.0))
+    pub fn fingerprint(&self) -> String {
+        let hash = blake3::derive_key("regflow 2026 master key fingerprint", &self.0);
+        hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// A pseudonym of an owner that cannot be guessed without the key: keyed BLAKE3 of tenant and e-mail address.
-    #[must_use]
-    pub fn pseudonym(&self, tenant: &str, email: &str) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_keyed(&blake3::derive_key("regflow 2026 owner pseudonym", &self.0));
-        hasher.update(tenant.as_bytes()).update(&[0]).update(email.trim().to_lowercase().as_bytes());
-        let mut pseudonym = [0; 16];
-        pseudonym.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        pseudonym
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -163,7 +157,7 @@ fn read<T: DeserializeOwned>(mut clear: Vec<u8>) -> Result<T, SealError> {
     details
 }
 
-fn seal(key: &[u8; 32], version: u8, nonce: &Nonce, clear: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+pub(crate) fn seal(key: &[u8; 32], version: u8, nonce: &Nonce, clear: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
     let cipher = XChaCha20Poly1305::new(&(*key).into());
     let text =
         cipher.encrypt(&XNonce::from(*nonce), Payload { msg: clear, aad }).map_err(|_| SealError::DoesNotSeal)?;
@@ -174,7 +168,7 @@ fn seal(key: &[u8; 32], version: u8, nonce: &Nonce, clear: &[u8], aad: &[u8]) ->
     Ok(sealed)
 }
 
-fn open(key: &[u8; 32], version: u8, sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+pub(crate) fn open(key: &[u8; 32], version: u8, sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
     let (&found, rest) = sealed.split_first().ok_or(SealError::DoesNotOpen)?;
     if found != version {
         return Err(SealError::UnknownVersion(found));
@@ -253,10 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pseudonym_depends_on_key_tenant_and_address_but_not_on_case() {
-        let master = MasterKey::new([3; 32]);
-        assert_eq!(master.pseudonym("t", "Ada@Example.org"), master.pseudonym("t", "ada@example.org "));
-        assert_ne!(master.pseudonym("t", "ada@example.org"), master.pseudonym("u", "ada@example.org"));
-        assert_ne!(master.pseudonym("t", "a@b.c"), MasterKey::new([4; 32]).pseudonym("t", "a@b.c"));
+    fn a_fingerprint_tells_keys_apart() {
+        let [one, other] = [3, 4].map(|byte| MasterKey::new([byte; 32]).fingerprint());
+        assert_eq!((one.len(), one == other), (8, false));
     }
 }

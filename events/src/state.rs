@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jiff::civil::Date;
 
 use crate::event::{Event, Held, RegistrationSucceeded};
+use crate::forget::Forgetting;
 use crate::id::{PersonKeyId, RecordId, RegistrationId, Shard};
 use crate::outcome::{ErrorKind, FieldProblem, ObjectRef};
 use crate::record::{Link, Stored, TraceContext};
@@ -59,6 +60,8 @@ pub struct Registration {
     pub owner_mail: Option<OwnerMail>,
     /// Where it stands.
     pub stage: Stage,
+    /// How far forgetting its person has come; nothing while nobody asked for that.
+    pub forgetting: Option<Forgetting>,
     /// The last record: what the next one is fenced by and chained to.
     pub last: Link,
     /// The id of that record: the cause of the next one.
@@ -253,6 +256,7 @@ impl Registration {
             mail: first.mail,
             owner_mail: None,
             stage: Stage::Fresh { from: None },
+            forgetting: None,
             last: stored.link(),
             last_record: stored.record.id,
             trace: stored.record.trace,
@@ -369,6 +373,8 @@ impl Registration {
                 self.stage = Stage::Fresh { from: request.from };
             }
             Event::Cancelled(_) => self.stage = Stage::Cancelled,
+            Event::PersonForgotten(_) => self.person_forgotten(),
+            Event::PersonErased(_) => self.forgetting = Some(Forgetting::Done),
         }
         Ok(())
     }
@@ -456,6 +462,18 @@ impl Registration {
                 Some(at) => Stage::PacketDue { reason, not_before: Some(at), failures: failures + 1 },
                 None => Stage::PacketStuck { reason },
             };
+        }
+    }
+
+    /// What points at the person goes with the decision; the key and the files follow.
+    fn person_forgotten(&mut self) {
+        self.forgetting = Some(Forgetting::Due);
+        self.owner_ref = [0; 16];
+        (self.request_id, self.proof, self.owner_mail) = (None, None, None);
+        self.sealed = Bytes::new();
+        // the maker's code leads to the person at the maker
+        if let Stage::Succeeded { confirmation, .. } | Stage::Completed { confirmation } = &mut self.stage {
+            *confirmation = None;
         }
     }
 }

@@ -136,6 +136,22 @@ wire_enum! {
 }
 
 wire_enum! {
+    /// Why a person is forgotten.
+    ForgetReason {
+        /// The person asked for it.
+        PersonAsked = 1, "person_asked";
+        /// An authority or a court ordered it.
+        Ordered = 2, "ordered";
+        /// The person took their consent back.
+        ConsentWithdrawn = 3, "consent_withdrawn";
+        /// The data is not needed any more: the contract or the time to keep it has ended.
+        NoLongerNeeded = 4, "no_longer_needed";
+        /// It should never have been taken in: a test, a mistake, somebody else's address.
+        WrongData = 5, "wrong_data";
+    }
+}
+
+wire_enum! {
     /// What a registration waits for whose turn it is.
     HoldReason {
         /// The circuit of the method is open.

@@ -9,7 +9,8 @@ use regflow_events::event::{
     AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Cancelled, Corrected, CorrectionNeeded,
     DeadlineNear, Dispatched, Expired, FoundUnregistered, Held, LeftInDoubt, LookupGivenUp, LookupScheduled,
     MakerThrottled, ManualRequired, MethodSkipped, OutcomeUnknown, OwnerMailFailed, OwnerMailed, PacketFailed,
-    PacketOpened, PacketSent, RegistrationSucceeded, RetryRequested, RetryScheduled, Submitted, UserCompleted,
+    PacketOpened, PacketSent, PersonErased, PersonForgotten, RegistrationSucceeded, RetryRequested, RetryScheduled,
+    Submitted, UserCompleted,
 };
 use regflow_events::fact::Fact;
 use regflow_events::maker_event::{
@@ -18,9 +19,9 @@ use regflow_events::maker_event::{
 };
 use regflow_events::record::{RECORD_BYTES_MAX, Record, RecordError, TraceContext};
 use regflow_events::{
-    Actor, AlertKind, CheckResult, Drift, DriftKind, ErrorKind, Event, FieldProblem, HealthState, HoldReason, Link,
-    MailPreference, MakerEvent, ManualReason, Method, ObjectRef, PersonKeyId, Priority, Received, RecordHash, RecordId,
-    Sending, SkipReason, Timestamp,
+    Actor, AlertKind, CheckResult, Drift, DriftKind, ErrorKind, Event, FieldProblem, ForgetReason, HealthState,
+    HoldReason, Link, MailPreference, MakerEvent, ManualReason, Method, ObjectRef, PersonKeyId, Priority, Received,
+    RecordHash, RecordId, Sending, SkipReason, Timestamp,
 };
 use uuid::Uuid;
 
@@ -117,6 +118,8 @@ fn of_people() -> Vec<Event> {
         PacketOpened {}.into(),
         OwnerMailed { message_id: "<m@example.org>".into() }.into(),
         OwnerMailFailed { detail: "busy".into(), retry_at: Some(at) }.into(),
+        PersonForgotten { reason: ForgetReason::PersonAsked }.into(),
+        PersonErased { keys: vec![PersonKeyId(Uuid::from_u128(5))], files: 4 }.into(),
     ]
 }
 

@@ -10,6 +10,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
 
 use crate::api_attempt::conclusion;
+use crate::forget::screenshot_name;
 use crate::trace;
 use crate::world::World;
 
@@ -84,7 +85,7 @@ async fn proof_of_purchase(world: &World, registration: &Registration) -> Result
 /// Evidence is wanted, but an attempt's outcome never hangs on it.
 async fn keep_screenshot(world: &World, registration: &Registration, report: &FormReport) -> Option<ObjectRef> {
     let png = report.screenshot.as_deref()?;
-    let name = format!("evidence/{}/{}.png", registration.id, registration.attempts);
+    let name = screenshot_name(registration.id, registration.attempts);
     let kept = match world.key(registration).await {
         Ok(key) => world.keep_sealed(&key, registration.id, &name, png).await,
         Err(error) => Err(error),

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use crate::journal::{self, JournalError};
 use crate::turns::Lane;
 use crate::world::{PrivateError, World};
-use crate::{api_attempt, automation_attempt, dispatch, manual_fallback, meters, owner_mail, reconcile, trace};
+use crate::{api_attempt, automation_attempt, dispatch, forget, manual_fallback, meters, owner_mail, reconcile, trace};
 
 /// Steps of one drive; a registration that wants more goes back into the queue.
 const STEPS_MAX: usize = 8;
@@ -42,6 +42,8 @@ enum DriveError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Private(#[from] PrivateError),
+    #[error(transparent)]
+    Erase(#[from] forget::EraseError),
     #[error("another process may do the work now")]
     NotOurs,
 }
@@ -67,7 +69,7 @@ pub(crate) const fn lane(registration: &Registration, step: Step) -> Option<Lane
     match step {
         Step::Attempt(method) => Some(Lane::of(method)),
         Step::GoManual(_) | Step::SendPacket | Step::MailOwner => Some(Lane::Manual),
-        Step::LookUp => Some(Lane::Ask),
+        Step::LookUp | Step::Erase => Some(Lane::Ask),
         Step::Skip(..) | Step::AlertDeadline | Step::Expire => Some(Lane::Note),
         Step::WaitUntil(_) | Step::Rest if matches!(registration.stage, Stage::Attempting { .. }) => Some(Lane::Ask),
         Step::WaitUntil(_) | Step::Rest => None,
@@ -142,6 +144,10 @@ async fn make(world: &World, registration: &mut Registration, step: Step) -> Res
         }
         Step::MailOwner => {
             let command = owner_mail::send(world, registration).await?;
+            conclude(world, registration, command).await;
+        }
+        Step::Erase => {
+            let command = forget::erase(world, registration).await?;
             conclude(world, registration, command).await;
         }
         Step::AlertDeadline => note_deadline(world, registration, Command::AlertDeadline).await?,

@@ -237,6 +237,7 @@ impl Engine {
 
     fn on_record(&mut self, stored: Stored) {
         let id = stored.registration;
+        self.let_go(&stored);
         match self.slots.get_mut(id) {
             Some(Slot::Driving(later)) => later.push(stored),
             Some(Slot::Idle(registration, _)) => match registration.apply(&stored) {
@@ -258,12 +259,22 @@ impl Engine {
                 Ok(registration) => self.schedule(registration),
                 Err(error) => tracing::error!(id = %stored.registration, %error, "a registration is passed over"),
             }
-        } else if stored.record.events.iter().any(|event| matches!(event, Event::RetryRequested(_))) {
+        } else if stored.record.events.iter().any(wakes) {
             // while the past is folded it may have come to rest again since: looked at once, when the fold is done
             if self.live {
                 self.reload(stored.shard, stored.registration);
             } else {
                 self.woken.insert(stored.registration, stored.shard);
+            }
+        }
+    }
+
+    /// What is erased wakes nobody at the next start; and a key that another process destroyed goes from this one's memory.
+    fn let_go(&mut self, stored: &Stored) {
+        for event in &stored.record.events {
+            if let Event::PersonErased(erased) = event {
+                self.woken.remove(&stored.registration);
+                erased.keys.iter().for_each(|key| self.world.keys.let_go(*key));
             }
         }
     }
@@ -293,6 +304,11 @@ impl Engine {
             tracing::warn!("some attempts did not end in time; the log keeps them for the next start");
         }
     }
+}
+
+/// Whether it gives one that rests something to do.
+const fn wakes(event: &Event) -> bool {
+    matches!(event, Event::RetryRequested(_) | Event::PersonForgotten(_))
 }
 
 /// Reads pages ahead of the fold.

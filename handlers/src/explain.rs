@@ -94,6 +94,8 @@ fn outcome_of(event: &Event) -> Option<What> {
         | Event::DeadlineNear(_)
         | Event::Expired(_)
         | Event::LeftInDoubt(_)
-        | Event::PacketOpened(_) => return None,
+        | Event::PacketOpened(_)
+        | Event::PersonForgotten(_)
+        | Event::PersonErased(_) => return None,
     })
 }

@@ -7,8 +7,8 @@ use events::event::Submitted;
 use events::record::TraceContext;
 use events::seal::PersonKey;
 use events::{
-    Actor, Details, FieldProblem, MailPreference, ObjectRef, PersonKeyId, Priority, Record, RecordId, Registration,
-    RegistrationId, Shard, Stored,
+    Actor, Details, FieldProblem, MailPreference, ObjectRef, PersonKeyId, Priority, Record, RecordId, Refusal,
+    Registration, RegistrationId, Shard, Stored,
 };
 use tracing::Instrument;
 use uuid::Uuid;
@@ -173,7 +173,7 @@ fn first_record(
         model: details.product.model.clone(),
         purchased_on: details.purchase.date,
         priority: submission.priority,
-        owner_ref: world.master.pseudonym(&submission.tenant, &details.owner.email),
+        owner_ref: world.keys.pseudonym(&submission.tenant, &details.owner.email),
         person_key,
         sealed: key.seal(id, &fresh_nonce(), details).map_err(PrivateError::from)?,
         proof,
@@ -202,6 +202,11 @@ async fn repeated(
     let history = world.log.load(shard, id).await.map_err(JournalError::from)?;
     // taken by a submission that is still on its way
     let first = history.first().ok_or(JournalError::LostRace)?;
+    let registration = Registration::replay(&history).map_err(JournalError::from)?.ok_or(JournalError::NotFound)?;
+    if registration.forgetting.is_some() {
+        // nothing is left to compare with: who comes again needs an id of its own
+        return Err(JournalError::Refused(Refusal::Forgotten).into());
+    }
     let as_submitted = Registration::begin(first).map_err(JournalError::from)?;
     let mut differences = world.open(&as_submitted).await?.differences(&submission.details);
     if as_submitted.priority != submission.priority {
@@ -220,7 +225,6 @@ async fn repeated(
     if !differences.is_empty() {
         return Err(IntakeError::Reused(differences));
     }
-    let registration = Registration::replay(&history).map_err(JournalError::from)?.ok_or(JournalError::NotFound)?;
     Ok(Accepted { registration, repeated: true, warnings })
 }
 

@@ -8,6 +8,7 @@ use mail::{Attachment, Letter, PacketLetter, RegisterByEvent};
 use packet::{Packet, PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
 use tracing::{Instrument, info_span};
 
+use crate::forget::packet_name;
 use crate::trace;
 use crate::world::{PrivateError, World};
 
@@ -85,12 +86,7 @@ async fn make_and_mail(
 
 async fn keep(world: &World, registration: &Registration, packet: &Packet) -> Result<ObjectRef, PrivateError> {
     let key = world.key(registration).await?;
-    world.keep_sealed(&key, registration.id, &packet_name(registration), &packet.pdf).await
-}
-
-/// The packet's name in the object store.
-fn packet_name(registration: &Registration) -> String {
-    format!("packet/{}.pdf", registration.id)
+    world.keep_sealed(&key, registration.id, &packet_name(registration.id), &packet.pdf).await
 }
 
 fn packet_data(

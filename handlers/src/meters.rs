@@ -78,7 +78,8 @@ const fn is_counted(event: &Event) -> bool {
         | Event::Cancelled(_)
         | Event::DeadlineNear(_)
         | Event::Expired(_)
-        | Event::RetryRequested(_) => true,
+        | Event::RetryRequested(_)
+        | Event::PersonForgotten(_) => true,
         Event::Dispatched(_)
         | Event::AttemptStarted(_)
         | Event::AttemptSucceeded(_)
@@ -95,6 +96,7 @@ const fn is_counted(event: &Event) -> bool {
         | Event::LookupGivenUp(_)
         | Event::LeftInDoubt(_)
         | Event::OwnerMailed(_)
-        | Event::OwnerMailFailed(_) => false,
+        | Event::OwnerMailFailed(_)
+        | Event::PersonErased(_) => false,
     }
 }

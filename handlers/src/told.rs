@@ -127,7 +127,9 @@ fn data(event: &Event) -> Option<Value> {
         | Event::FoundUnregistered(_)
         | Event::LookupGivenUp(_)
         | Event::LeftInDoubt(_)
-        | Event::PacketOpened(_) => return None,
+        | Event::PacketOpened(_)
+        | Event::PersonForgotten(_)
+        | Event::PersonErased(_) => return None,
     })
 }
 

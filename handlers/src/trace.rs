@@ -130,6 +130,7 @@ const fn name(step: Step) -> &'static str {
         Step::MailOwner => "mail_owner EVENTS",
         Step::AlertDeadline => "alert_deadline EVENTS",
         Step::Expire => "expire EVENTS",
+        Step::Erase => "erase EVENTS",
         Step::Rest | Step::WaitUntil(_) => "take_over EVENTS",
     }
 }

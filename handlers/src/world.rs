@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{EventLog, KeyVault, Lease, ObjectStore};
+use bus::{EventLog, KeyVault, Lease, MasterFile, ObjectStore};
 use connectors::{ApiClient, Catalog, Connector};
-use events::seal::{MasterKey, NONCE_BYTES, Nonce, PersonKey};
+use events::seal::{NONCE_BYTES, Nonce, PersonKey};
 use events::{Details, MailPreference, NoteSigner, ObjectRef, Registration, RegistrationId, RetryPolicy, Timestamp};
 use form::Browsers;
 use mail::{Mailer, Templates};
@@ -78,8 +78,8 @@ pub struct World {
     pub mailer: Mailer,
     /// The words of letters.
     pub letters: Templates,
-    /// The master key, for pseudonyms.
-    pub master: MasterKey,
+    /// Where the master key stands; nothing when others have it, too.
+    pub master_file: Option<MasterFile>,
     /// Signs heads of the log and proofs.
     pub signer: NoteSigner,
     /// Settings.
@@ -121,7 +121,7 @@ impl World {
     /// The link by which an owner says that it is done; it works from now on for as long as the settings say.
     #[must_use]
     pub fn done_link(&self, id: RegistrationId) -> String {
-        let token = self.master.link_key().token(id, self.now().plus(self.options.link_lasts));
+        let token = self.keys.link_key().token(id, self.now().plus(self.options.link_lasts));
         format!("{}/done/{token}", self.options.public_url)
     }
 
@@ -129,7 +129,7 @@ impl World {
     #[must_use]
     pub fn done_hint(&self, id: RegistrationId) -> String {
         let page = format!("{}/done", self.options.public_url);
-        let code = self.master.link_key().code(id);
+        let code = self.keys.link_key().code(id);
         let hint = self.options.done_hint.replace("{page}", &page).replace("{code}", &code);
         hint.replace("{reference}", &id.reference()).replace("{id}", &id.to_string())
     }

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use events::event::PacketSent;
 use events::record::TraceContext;
 use events::{
-    ErrorKind, Link, MailPreference, ManualReason, Method, ObjectRef, OwnerMail, PersonKeyId, Priority, RecordHash,
-    RecordId, Registration, RegistrationId, Shard, Timestamp,
+    ErrorKind, Forgetting, Link, MailPreference, ManualReason, Method, ObjectRef, OwnerMail, PersonKeyId, Priority,
+    RecordHash, RecordId, Registration, RegistrationId, Shard, Timestamp,
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::row::{LastError, Row};
 const ROW_BYTES_USUAL: usize = 256;
 
 #[derive(Serialize, Deserialize)]
-struct RowV3<'a> {
+struct RowV4<'a> {
     id: [u8; 16],
     shard: u16,
     tenant: &'a str,
@@ -46,6 +46,8 @@ struct RowV3<'a> {
     owner_mail: Option<(i64, Option<i64>, u32)>,
     #[serde(borrow)]
     stage: StageV2<'a>,
+    /// Nothing, or whether what was to be erased is gone.
+    erased: Option<bool>,
     last_sequence: u64,
     last_hash: [u8; 32],
     last_record: [u8; 16],
@@ -62,19 +64,19 @@ struct RowV3<'a> {
 /// The stored bytes of `row`.
 pub(crate) fn encode(row: &Row) -> Result<Vec<u8>, ViewError> {
     let bytes = Vec::with_capacity(ROW_BYTES_USUAL);
-    postcard::to_extend(&RowV3::of(row), bytes)
+    postcard::to_extend(&RowV4::of(row), bytes)
         .map_err(|source| ViewError::Store { doing: "write a row of", source: source.into() })
 }
 
 /// The row that stored bytes say.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Row, ViewError> {
-    match postcard::take_from_bytes::<RowV3<'_>>(bytes) {
+    match postcard::take_from_bytes::<RowV4<'_>>(bytes) {
         Ok((row, [])) => Ok(row.into_row()),
         Ok(_) | Err(_) => Err(ViewError::Undecodable),
     }
 }
 
-impl<'a> RowV3<'a> {
+impl<'a> RowV4<'a> {
     fn of(row: &'a Row) -> Self {
         let registration = &row.registration;
         Self {
@@ -102,6 +104,7 @@ impl<'a> RowV3<'a> {
                 .owner_mail
                 .map(|mail| (mail.registered_at.0, mail.not_before.map(|at| at.0), mail.failures)),
             stage: StageV2::of(&registration.stage),
+            erased: registration.forgetting.map(|how_far| how_far == Forgetting::Done),
             last_sequence: registration.last.sequence,
             last_hash: registration.last.hash.0,
             last_record: registration.last_record.0.into_bytes(),
@@ -145,6 +148,7 @@ impl<'a> RowV3<'a> {
                 failures,
             }),
             stage: self.stage.into_stage(),
+            forgetting: self.erased.map(|done| if done { Forgetting::Done } else { Forgetting::Due }),
             last: Link { sequence: self.last_sequence, hash: RecordHash(self.last_hash) },
             last_record: RecordId(Uuid::from_bytes(self.last_record)),
             trace: self.trace.map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags }),
@@ -204,6 +208,7 @@ mod tests {
             mail: MailPreference::All,
             owner_mail: Some(OwnerMail { registered_at: AT, not_before: Some(AT), failures: 15 }),
             stage,
+            forgetting: Some(Forgetting::Done),
             last: Link { sequence: 9, hash: RecordHash([10; 32]) },
             last_record: RecordId(Uuid::from_u128(11)),
             trace: Some(TraceContext { trace_id: [12; 16], span_id: [13; 8], flags: 1 }),
@@ -261,6 +266,6 @@ mod tests {
         }
         let hash = hasher.finalize().to_hex();
         // when it changes, old rows would be misread: give SCHEMA a new number and write the new hash here
-        assert_eq!((SCHEMA, &hash[..16]), (3, "314aafc58da898f8"));
+        assert_eq!((SCHEMA, &hash[..16]), (4, "443aff11e0d26a89"));
     }
 }

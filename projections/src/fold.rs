@@ -70,6 +70,8 @@ struct Touched {
     row: Row,
     /// Its status in the store; nothing when it is not there yet.
     stored: Option<Status>,
+    /// Under which owner it is found in the store; nothing when it is not, or not any more.
+    owner: Option<[u8; 16]>,
 }
 
 /// A page folded, to be written.
@@ -111,11 +113,14 @@ impl<'a> Fold<'a> {
             }
             Entry::Vacant(entry) => match self.hot.find(self.store, stored.registration)? {
                 Some(mut row) => {
-                    let status = row.status();
+                    let (status, owner) = (row.status(), owner_of(&row));
                     row.apply(stored).map_err(out_of_order)?;
-                    entry.insert(Touched { row, stored: Some(status) })
+                    entry.insert(Touched { row, stored: Some(status), owner })
                 }
-                None => entry.insert(Touched { row: Row::begin(stored).map_err(out_of_order)?, stored: None }),
+                None => {
+                    let row = Row::begin(stored).map_err(out_of_order)?;
+                    entry.insert(Touched { row, stored: None, owner: None })
+                }
             },
         };
         if let Some(updates) = &mut self.updates {
@@ -168,8 +173,6 @@ impl Touched {
         writes.put(&keys::row(submission), &codec::encode(row)?);
         if self.stored.is_none() {
             writes.put(&keys::id(id), &submission.to_be_bytes());
-            let owner = keys::owner(&row.registration.owner_ref);
-            writes.put(&keys::with_sequence(&owner, submission), &[]);
             let maker = keys::maker(&row.registration.connector);
             writes.put(&keys::with_sequence(&maker, submission), &[]);
         }
@@ -179,9 +182,25 @@ impl Touched {
             before.into_iter().for_each(|index| writes.remove(&key(index)));
             after.into_iter().for_each(|index| writes.put(&key(index), &[]));
         }
+        self.write_owner(writes);
         self.write_reference(id, writes);
         Ok(())
     }
+
+    /// Whoever is forgotten has no list any more.
+    fn write_owner(&self, writes: &mut Writes) {
+        let key = |owner: [u8; 16]| keys::with_sequence(&keys::owner(&owner), self.row.submission);
+        match (self.owner, owner_of(&self.row)) {
+            (None, Some(owner)) => writes.put(&key(owner), &[]),
+            (Some(owner), None) => writes.remove(&key(owner)),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+}
+
+/// Whose list a row stands in.
+fn owner_of(row: &Row) -> Option<[u8; 16]> {
+    row.registration.forgetting.is_none().then_some(row.registration.owner_ref)
 }
 
 impl Touched {

@@ -185,6 +185,10 @@ impl Row {
                 self.manual_reason = None;
                 self.packet = None;
             }
+            // the files are about to go, and what an attempt died of may quote the maker about the person
+            Event::PersonForgotten(_) => {
+                (self.packet, self.evidence, self.last_error) = (None, None, None);
+            }
             Event::Submitted(_)
             | Event::RetryScheduled(_)
             | Event::OutcomeUnknown(_)
@@ -205,7 +209,8 @@ impl Row {
             | Event::LookupGivenUp(_)
             | Event::DeadlineNear(_)
             | Event::Expired(_)
-            | Event::LeftInDoubt(_) => {}
+            | Event::LeftInDoubt(_)
+            | Event::PersonErased(_) => {}
         }
     }
 }

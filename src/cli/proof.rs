@@ -44,12 +44,6 @@ pub struct ProofVerifyArgs {
     pub json: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub enum PersonCommand {
-    /// Show everything that was sent about a person, to whom and when
-    Report(PersonArgs),
-}
-
 #[derive(Debug, Args)]
 pub struct PersonArgs {
     #[command(flatten)]

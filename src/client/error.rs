@@ -20,6 +20,9 @@ pub enum ClientError {
     /// Some of many were refused; what was printed tells which.
     #[error("{refused} of {matched} could not be tried again")]
     NotAll { refused: usize, matched: u32 },
+    /// A law keeps some of a person's registrations; what was printed tells which and until when.
+    #[error("{kept} of the person's registrations must be kept for now")]
+    SomeKept { kept: usize },
     /// Whoever read our output has left (`regflow list | head`): nothing is wrong.
     #[error("the output was closed")]
     OutputClosed(#[from] std::io::Error),
@@ -40,7 +43,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } => 5,
             Self::Usage(_) => 2,
-            Self::NotAll { .. } => 4,
+            Self::NotAll { .. } | Self::SomeKept { .. } => 4,
             Self::OutputClosed(_) => 0,
             Self::Other(_) => 1,
             Self::Answer(status) => match status.code() {

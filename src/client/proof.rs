@@ -11,7 +11,7 @@ use proto::v1::{self, ProofFormat};
 use serde_json::json;
 
 use super::{ClientError, Outcome, bounded, connect};
-use crate::cli::{PersonArgs, PersonCommand, ProofCommand, ProofGetArgs, ProofVerifyArgs};
+use crate::cli::{PersonArgs, ProofCommand, ProofGetArgs, ProofVerifyArgs};
 use crate::proof::{NOTE_BYTES_MAX, Verified, verify};
 use crate::show::{self, Paint};
 
@@ -89,13 +89,7 @@ fn as_json(verified: &Verified) -> serde_json::Value {
     })
 }
 
-pub async fn person(command: PersonCommand) -> Outcome {
-    match command {
-        PersonCommand::Report(args) => report(args).await,
-    }
-}
-
-async fn report(args: PersonArgs) -> Outcome {
+pub async fn report(args: PersonArgs) -> Outcome {
     let mut service = PersonsClient::new(connect(&args.client.server).await?);
     let who = match (args.email, args.owner) {
         (Some(email), _) => v1::person_ref::Who::Email(email),

@@ -122,6 +122,10 @@ pub fn of_operation(error: &OperationError, catalog: &Catalog) -> Status {
 
 /// Why personal data cannot be read or kept.
 pub fn of_private(error: &handlers::PrivateError) -> Status {
+    if matches!(error, handlers::PrivateError::KeyGone) {
+        let text = "the person's key is destroyed, so their data cannot be read any more; the history still can";
+        return status(Code::FailedPrecondition, "PERSON_FORGOTTEN", text);
+    }
     tracing::warn!(error = error as &dyn std::error::Error, "personal data cannot be read or kept");
     passing(Code::Unavailable, "STORE_UNAVAILABLE", error.to_string())
 }
@@ -160,6 +164,8 @@ fn of_refusal(refusal: &Refusal) -> Status {
         Refusal::AttemptIsOver { .. } => "ATTEMPT_IS_OVER",
         Refusal::NotNow { .. } => "WRONG_STATE",
         Refusal::CompletedAlready => "COMPLETED_ALREADY",
+        Refusal::Forgotten => "PERSON_FORGOTTEN",
+        Refusal::MustBeKept(_) => "MUST_BE_KEPT",
     };
     status(Code::FailedPrecondition, reason, refusal.to_string())
 }

@@ -217,6 +217,7 @@ mod tests {
             proof: None,
             register_by: None,
             deadline_alerted: false,
+            forgetting: None,
             submitted_at: NOON,
             updated_at: NOON,
             attempts: 2,

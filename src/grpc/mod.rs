@@ -122,8 +122,8 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
     reporter.set_not_serving::<AuditServer<AuditService>>().await;
     reporter.set_not_serving::<CatalogServer<CatalogService>>().await;
     reporter.set_not_serving::<ProofsServer<ProofsService>>().await;
-    reporter.set_not_serving::<PersonsServer<PersonsService>>().await;
     reporter.set_not_serving::<AnalyticsServer<AnalyticsService>>().await;
+    reporter.set_not_serving::<PersonsServer<PersonsService>>().await;
     let analytics_ready = analytics.views.analytics_ready();
     let reporting = tokio::spawn(report_ready(reporter, options.ready, analytics_ready));
     let reflection = |builder: tonic_reflection::server::Builder<'static>| {

@@ -150,15 +150,21 @@ impl Views {
         Ok(self.read(id)?.map(|row| row.registration.shard))
     }
 
+    /// Waits until the status view has taken in this place of the log.
+    pub async fn reach(&self, wanted: Sequence) -> Result<(), Status> {
+        let reached = self.status.wait_for(wanted, Instant::now() + CATCH_UP_TIMEOUT).await;
+        reached.map(drop).map_err(|not_yet| {
+            errors::passing(Code::Unavailable, "VIEW_BEHIND", format!("the view is behind: {not_yet}"))
+        })
+    }
+
     /// The row of a registration, at least as new as `min_sequence` and as its own acceptance.
     pub async fn row(&self, id: RegistrationId, min_sequence: Sequence) -> Result<Option<Row>, Status> {
         self.check_ready()?;
         let accepted_at = self.recent_place(id).map_or(0, |(_, sequence)| sequence);
         let wanted = min_sequence.max(accepted_at);
         if wanted > self.status.position() {
-            self.status.wait_for(wanted, Instant::now() + CATCH_UP_TIMEOUT).await.map_err(|not_yet| {
-                errors::passing(Code::Unavailable, "VIEW_BEHIND", format!("the view is behind: {not_yet}"))
-            })?;
+            self.reach(wanted).await?;
         }
         self.read(id)
     }

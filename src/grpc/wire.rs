@@ -27,7 +27,8 @@ pub fn registration(r: &Registration, catalog: &Catalog) -> v1::Registration {
         purchase_date: r.purchased_on.map(|day| day.to_string()).unwrap_or_default(),
         register_by: register_by.map(|day| day.to_string()).unwrap_or_default(),
         priority: priority(r.priority).into(),
-        owner_ref: hex::encode(r.owner_ref),
+        // nobody is behind it any more
+        owner_ref: if r.forgetting.is_none() { hex::encode(r.owner_ref) } else { String::new() },
         attempts: r.attempts,
         submit_time: Some(timestamp(r.submitted_at)),
         update_time: Some(timestamp(r.updated_at)),

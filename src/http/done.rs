@@ -71,7 +71,7 @@ struct Found {
 
 /// The registration behind a token, or the page that says why there is none.
 async fn find(http: &Http, token: &str) -> Result<Found, Response> {
-    let (world, key) = (http.world(), http.world().master.link_key());
+    let (world, key) = (http.world(), http.world().keys.link_key());
     let id = key.open(token, world.now()).map_err(|error| {
         let text = format!("{error}. Type the reference and the code that stand in the mail and on the packet.");
         http.pages.code(StatusCode::NOT_FOUND, "", &text)
@@ -265,7 +265,7 @@ pub async fn by_code(
         let text = "The service cannot look it up at this moment; try again soon.";
         return http.pages.code(StatusCode::SERVICE_UNAVAILABLE, &reference, text);
     };
-    let (world, key) = (http.world(), http.world().master.link_key());
+    let (world, key) = (http.world(), http.world().keys.link_key());
     match rows.iter().map(|row| row.registration.id).find(|id| key.is_code(*id, &typed.code)) {
         Some(id) => {
             let token = key.token(id, world.now().plus(AFTER_CODE));

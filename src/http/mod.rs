@@ -13,6 +13,7 @@ mod openapi;
 mod operations;
 mod pages;
 mod params;
+mod persons;
 mod problem;
 mod proofs;
 mod registrations;

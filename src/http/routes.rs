@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 
 use super::openapi::{Api, Operation};
 use super::problem::Problem;
-use super::{Http, analytics, done, events, files, makers, operations, pages, proofs, registrations, schema, status};
+use super::{
+    Http, analytics, done, events, files, makers, operations, pages, persons, proofs, registrations, schema, status,
+};
 
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// All of them.
 pub fn all() -> Api {
-    let api = for_analysts(for_watchers(for_operators(of_one(of_registrations(Api::new())))));
+    let api = for_analysts(for_watchers(for_operators(of_persons(of_one(of_registrations(Api::new()))))));
     for_people(api).page("/openapi.json", get(document))
 }
 
@@ -151,6 +153,13 @@ fn change(path: &'static str, id: &'static str, summary: &'static str) -> Operat
     Operation::post(path, id, summary)
         .header("If-Match", text(), "The etag that the caller saw; 409 when the registration has moved on.")
         .answers(200, "Registration")
+}
+
+fn of_persons(api: Api) -> Api {
+    let forget = Operation::post("/api/persons/forget", "forgetPerson", "Forgets a person; with dryRun it only tells.")
+        .takes("ForgetRequest")
+        .answers(200, "ForgetResponse");
+    api.add(forget, post(persons::forget))
 }
 
 fn for_operators(api: Api) -> Api {

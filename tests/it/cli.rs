@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::support::{Service, Stage, product, regflow};
 
 /// Runs a command against the service: exit code, standard output, standard error.
-async fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
+pub async fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
     let mut command = regflow();
     command.args(args).env("REGFLOW_SERVER", &service.grpc).env("REGFLOW_OPERATOR", "ada");
     output(&mut command).await

@@ -1,13 +1,12 @@
 //! Done, said by the mail's link or by the short code; looking changes nothing.
 
 use events::Timestamp;
-use events::seal::MasterKey;
 use proto::v1::RegistrationState as State;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, StatusCode};
 
 use crate::http::Web;
-use crate::support::{Service, Stage, product};
+use crate::support::{Service, Stage, product, vault};
 
 /// The path of the link in the one mail, and the code beside it.
 pub async fn link_and_code(stage: &Stage, service: &Service) -> (String, String) {
@@ -32,7 +31,7 @@ fn form(confirmation: &str, photo: &[u8]) -> (String, Vec<u8>) {
     ("multipart/form-data; boundary=bound".to_owned(), body.concat())
 }
 
-async fn press(web: &Web, path: &str, confirmation: &str, photo: &[u8]) -> reqwest::Response {
+pub async fn press(web: &Web, path: &str, confirmation: &str, photo: &[u8]) -> reqwest::Response {
     let (kind, body) = form(confirmation, photo);
     web.request(Method::POST, path).header(CONTENT_TYPE, kind).body(body).send().await.unwrap()
 }
@@ -115,10 +114,8 @@ async fn a_changed_or_expired_link_opens_nothing_and_leads_to_the_code() {
     let (head, tail) = path.split_at(path.len() - 5);
     let forged = format!("{head}{}", tail.chars().rev().collect::<String>());
     // signed by the service's own key, for a second that is long gone
-    let key = std::fs::read_to_string(stage.data.path().join("master.key")).unwrap();
-    let expired = MasterKey::new(hex::decode(key.trim()).unwrap().try_into().unwrap())
-        .link_key()
-        .token(id.parse().unwrap(), Timestamp(1_000_000));
+    let key = vault(&service, stage.data.path()).await.link_key();
+    let expired = key.token(id.parse().unwrap(), Timestamp(1_000_000));
     for (path, says) in [
         (forged.as_str(), "it was changed"),
         ("/done/nonsense", "it was changed"),

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod browser;
+mod canaries;
 mod cli;
 mod crashes;
 mod demo;
@@ -15,6 +16,7 @@ mod flow_5_circuit;
 mod flow_6_rate_limit;
 mod flow_7_monitoring;
 mod flow_8_health;
+mod forget;
 mod hostile;
 mod http;
 mod live;
@@ -28,6 +30,7 @@ mod pages;
 mod proofs;
 mod reconcile;
 mod restart;
+mod rotation;
 mod schemas;
 mod secrets;
 mod subscribers;

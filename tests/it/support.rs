@@ -291,6 +291,15 @@ pub fn product(brand: &str, model: &str, serial: &str) -> v1::SubmitRequest {
     }
 }
 
+/// The service's own vault of keys, looked at from outside.
+pub async fn vault(service: &Service, data: &Path) -> std::sync::Arc<bus::KeyVault> {
+    let key = bus::load_or_create_key(&data.join("master.key")).unwrap();
+    let master = events::seal::MasterKey::new(*key);
+    let writes = bus::Writes::Relaxed;
+    let options = bus::BusOptions { writes, ..bus::BusOptions::new(bus::Topology::committed().unwrap(), master) };
+    bus::Bus::connect(&service.nats_url, options).await.unwrap().keys
+}
+
 /// Every file below a folder.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

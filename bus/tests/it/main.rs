@@ -4,6 +4,7 @@
 mod accounts;
 mod contract;
 mod embedded;
+mod erasing;
 mod leases;
 mod outage;
 mod records;

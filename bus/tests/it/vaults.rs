@@ -35,14 +35,14 @@ async fn a_destroyed_key_is_gone_from_the_server_and_from_its_disk() {
     let (id, _) = bus.keys.lease().await.unwrap();
     let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let stream = jetstream.get_stream("KV_KEYS").await.unwrap();
-    let subject = format!("$KV.KEYS.{}", id.0.as_simple());
-    let wrapped = stream.direct_get_last_for_subject(subject).await.unwrap().payload;
+    let subject = format!("$KV.KEYS.{}.*", id.0.as_simple());
+    let wrapped = stream.direct_get_next_for_subject(subject, None).await.unwrap().payload;
     assert!(is_on_disk(server.data_dir(), &wrapped));
-    bus.keys.destroy(id).await.unwrap();
+    assert!(bus.keys.destroy(id).await.unwrap());
     assert!(bus.keys.get(id).await.unwrap().is_none());
     assert!(server.bus().await.unwrap().keys.get(id).await.unwrap().is_none());
     assert!(!is_on_disk(server.data_dir(), &wrapped));
-    bus.keys.destroy(id).await.unwrap();
+    assert!(!bus.keys.destroy(id).await.unwrap());
 }
 
 fn is_on_disk(folder: &Path, wanted: &Bytes) -> bool {
@@ -76,6 +76,8 @@ async fn both_object_stores_keep_replace_and_miss_files_alike() {
         assert_eq!(store.get("packets/a 1.pdf").await, Ok(Bytes::new()));
         assert_eq!(store.get("other").await, Err(ObjectError::NotFound("other".to_owned())));
         assert_eq!(store.put("", Bytes::new()).await, Err(ObjectError::BadName));
+        assert_eq!((store.erase("packets/a 1.pdf").await, store.erase("packets/a 1.pdf").await), (Ok(true), Ok(false)));
+        assert!(matches!(store.get("packets/a 1.pdf").await, Err(ObjectError::NotFound(_))));
         let large = store.put("large", vec![0; OBJECT_BYTES_MAX + 1].into()).await;
         assert!(matches!(large, Err(ObjectError::TooLarge { .. })));
     }

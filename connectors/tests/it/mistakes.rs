@@ -85,6 +85,12 @@ manual_days = 3
 [register_by.countries]
 DE = 62
 AU = 90
+
+[retention]
+keep_years = 12
+from = "submission"
+law = "the Toy Act"
+models = ['seat \d+']
 "#;
 
 fn mistakes(text: &str) -> Vec<String> {
@@ -154,6 +160,14 @@ const CASES: &[(&str, &str, &str)] = &[
         "when = \"answer.ok\"",
         "25:8: unknown variable `answer.ok`; use `body`, `status` or `item`",
     ),
+    ("keep_years = 12", "keep_years = 0", "86:14: `keep_years` is 0; write a number from 1 to 50"),
+    ("\"submission\"", "\"birth\"", "87:8: unknown value `birth`, expected `purchase` or `submission`"),
+    (
+        "\"the Toy Act\"",
+        "\" \"",
+        "88:7: whoever is refused is told the law; name it in 1 to 200 characters on one line",
+    ),
+    ("'seat \\d+'", "'seat \\d+('", "89:11: this is no regular expression: unclosed group"),
     ("status = [200]", "status = []", "24:10: name at least one HTTP status"),
     (
         "kind = \"validation\"",

@@ -206,6 +206,7 @@ impl Engine {
                 | events::Step::MailOwner
                 | events::Step::AlertDeadline
                 | events::Step::Expire
+                | events::Step::Erase
                 | events::Step::Rest => WaitsFor::Turn { method: registration.method(), ahead: None },
             }),
         }

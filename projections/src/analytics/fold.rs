@@ -162,7 +162,9 @@ fn ended(event: &Event) -> Option<Ended> {
         | Event::LeftInDoubt(_)
         | Event::OwnerMailed(_)
         | Event::OwnerMailFailed(_)
-        | Event::PacketOpened(_) => None,
+        | Event::PacketOpened(_)
+        | Event::PersonForgotten(_)
+        | Event::PersonErased(_) => None,
     }
 }
 

@@ -92,7 +92,9 @@ impl Tracked {
             | Event::DeadlineNear(_)
             | Event::LeftInDoubt(_)
             | Event::OwnerMailed(_)
-            | Event::OwnerMailFailed(_) => {}
+            | Event::OwnerMailFailed(_)
+            | Event::PersonForgotten(_)
+            | Event::PersonErased(_) => {}
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use events::event::Cancelled;
-use events::{Method, RegistrationId, Status};
+use events::event::{Cancelled, PersonForgotten};
+use events::{ForgetReason, Forgetting, Method, RegistrationId, Status};
 use regflow_projections::{Filter, ListError, Opened, StatusView};
 
 use crate::history::{Log, NOW, STREAM, id, owner};
@@ -123,4 +123,29 @@ fn a_token_of_another_filter_is_refused() {
     assert!(matches!(other, Err(ListError::BadToken)));
     assert!(matches!(view.list(&Filter::default(), 10, Some("nonsense")), Err(ListError::BadToken)));
     assert!(view.list(&Filter::default(), 99, token.as_deref()).is_ok(), "the size may change");
+}
+
+#[test]
+fn who_is_forgotten_has_no_list_any_more_and_their_rows_say_nothing_of_them() {
+    let (_folder, view, mut log) = filled();
+    let of = |n| Filter { owner_ref: Some(owner(n)), ..Filter::default() };
+    let before = view.list(&of(2), 500, None).unwrap().rows;
+    assert_eq!(before.len(), 140);
+    let mut page = Vec::new();
+    for row in &before {
+        let forgotten = PersonForgotten { reason: ForgetReason::PersonAsked };
+        page.push(log.append(row.registration.id, vec![forgotten.into()]));
+    }
+    // one comes and goes within the same page
+    let short = 2_000_002;
+    page.push(log.submit(short, "norrland", owner(2)));
+    page.push(log.append(id(short), vec![PersonForgotten { reason: ForgetReason::WrongData }.into()]));
+    view.apply(&page).unwrap();
+    assert_eq!(view.list(&of(2), 500, None).unwrap().rows, []);
+    for id in before.iter().map(|row| row.registration.id).chain([id(short)]) {
+        let row = view.get(id).unwrap().unwrap();
+        assert_eq!((row.registration.owner_ref, row.registration.forgetting), ([0; 16], Some(Forgetting::Due)));
+        assert_eq!((row.confirmation(), &row.packet, &row.evidence, &row.last_error), (None, &None, &None, &None));
+    }
+    assert_eq!(view.list(&of(3), 500, None).unwrap().rows.len(), 140, "others stay");
 }

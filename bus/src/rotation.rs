@@ -1,0 +1,162 @@
+//! Rotation of the master key while everything runs: each wrapped key is wrapped anew beside the old one, which is then
+//! erased. Both master keys are accepted until nothing is left of the old one.
+//!
+//! Whatever line it stops at, going on does no harm: a key stands wrapped by the old master key, by both, or by the new one;
+//! the check of the old one is replaced last, and until then a start needs both.
+
+use bytes::Bytes;
+use events::PersonKeyId;
+use events::seal::MasterKey;
+use futures::future::try_join_all;
+use uuid::Uuid;
+
+use crate::key_store::Entry;
+use crate::keys::{KeyError, KeyVault};
+use crate::masters::{CHECK, CHECK_OF_NEXT, Masters, SECRETS, check_by, place, put};
+use crate::pool::fresh_nonce;
+
+/// Keys wrapped anew at once: enough that their writes share commits.
+const AT_ONCE: usize = 64;
+
+impl KeyVault {
+    /// Whether an old master key still wraps something here.
+    pub async fn is_rotating(&self) -> bool {
+        self.masters.read().await.old.is_some()
+    }
+
+    /// From now on `new` wraps what is new, and both open what is there; [`Self::finish_rotation`] does the rest.
+    ///
+    /// # Errors
+    /// [`KeyError::RotationUnderWay`] when the one before has not ended; [`KeyError`] when its begin cannot be stored.
+    pub async fn begin_rotation(&self, new: MasterKey) -> Result<(), KeyError> {
+        // waits for keys that are being stored wrapped by the old one
+        let mut masters = self.masters.write().await;
+        if masters.old.is_some() {
+            return Err(KeyError::RotationUnderWay);
+        }
+        put(&self.store, CHECK_OF_NEXT, check_by(&new)?).await?;
+        let old = std::mem::replace(&mut masters.present, new);
+        masters.old = Some(old);
+        Ok(())
+    }
+
+    /// Wraps everything anew that the old master key wraps; tells how many keys that were. Does nothing when there is no old
+    /// one. May be called again after an error.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the server does not answer, or a key is wrapped by neither master key.
+    pub async fn finish_rotation(&self) -> Result<u64, KeyError> {
+        if !self.is_rotating().await {
+            return Ok(0);
+        }
+        let mut moved = 0;
+        // what was stored while a pass went by is found by the next one
+        loop {
+            match self.pass().await? {
+                0 => break,
+                more => moved += more,
+            }
+        }
+        let mut masters = self.masters.write().await;
+        if let Some(check) = self.store.get(CHECK).await? {
+            let anew = check_by(&masters.present)?;
+            self.store.replace(CHECK, check.sequence, anew).await.map_err(KeyError::NotStored)?;
+        }
+        if let Some(check) = self.store.get(CHECK_OF_NEXT).await? {
+            self.store.erase(&check).await?;
+        }
+        masters.old = None;
+        Ok(moved)
+    }
+
+    /// Looks at each entry once; tells how many were wrapped anew.
+    async fn pass(&self) -> Result<u64, KeyError> {
+        let (mut from, mut moved) = (0, 0);
+        loop {
+            let mut entries = Vec::with_capacity(AT_ONCE);
+            while entries.len() < AT_ONCE
+                && let Some(entry) = self.store.next(from).await?
+            {
+                from = entry.sequence + 1;
+                entries.push(entry);
+            }
+            if entries.is_empty() {
+                return Ok(moved);
+            }
+            let done = try_join_all(entries.iter().map(|entry| self.wrap_anew(entry))).await?;
+            moved += done.into_iter().map(u64::from).sum::<u64>();
+        }
+    }
+
+    /// False when nothing was to be done.
+    async fn wrap_anew(&self, entry: &Entry) -> Result<bool, KeyError> {
+        let _nobody_destroys = self.moving.read().await;
+        let masters = self.masters.read().await;
+        let name = entry.name.split('.').next().unwrap_or_default();
+        let new_place = place(name, &masters.present);
+        if entry.name == new_place || name == CHECK || name == CHECK_OF_NEXT {
+            return Ok(false);
+        }
+        // it may have been destroyed since it was read
+        if self.store.get(&entry.name).await?.is_none_or(|there| there.sequence != entry.sequence) {
+            return Ok(false);
+        }
+        let Some(wrapped) = wrapped_anew(name, entry, &masters)? else {
+            tracing::warn!(
+                sequence = entry.sequence,
+                "something in the bucket KEYS is no key of ours; it is left alone"
+            );
+            return Ok(false);
+        };
+        put(&self.store, &new_place, wrapped).await?;
+        self.store.erase(entry).await?;
+        Ok(true)
+    }
+}
+
+/// Nothing when the name is none of ours.
+fn wrapped_anew(name: &str, entry: &Entry, masters: &Masters) -> Result<Option<Bytes>, KeyError> {
+    let wrapped = if name == SECRETS {
+        let secrets = masters.unwrap_secrets(&entry.wrapped).map_err(KeyError::DoesNotOpen)?;
+        secrets.wrapped_by(&masters.present, &fresh_nonce())
+    } else {
+        let Ok(id) = Uuid::try_parse(name).map(PersonKeyId) else { return Ok(None) };
+        let key = masters.unwrap(id, &entry.wrapped).map_err(KeyError::DoesNotOpen)?;
+        masters.present.wrap(id, &fresh_nonce(), &key)
+    };
+    wrapped.map(|wrapped| Some(wrapped.into())).map_err(KeyError::DoesNotOpen)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+    use super::*;
+    use events::RegistrationId;
+    use events::seal::NONCE_BYTES;
+
+    const ID: RegistrationId = RegistrationId(Uuid::from_u128(1));
+
+    #[tokio::test]
+    async fn after_a_rotation_every_key_opens_by_the_new_master_key_and_a_destroyed_one_stays_gone() {
+        let vault = KeyVault::in_memory(MasterKey::new([1; 32]));
+        let (id, key) = vault.lease().await.unwrap();
+        let (gone, _) = vault.lease().await.unwrap();
+        let sealed = key.seal_bytes(ID, &[0; NONCE_BYTES], b"x").unwrap();
+        assert!(vault.destroy(gone).await.unwrap());
+        let (pseudonym, code) = (vault.pseudonym("t", "a@b.c"), vault.link_key().code(ID));
+        vault.begin_rotation(MasterKey::new([2; 32])).await.unwrap();
+        let again = vault.begin_rotation(MasterKey::new([3; 32])).await;
+        assert_eq!(again, Err(KeyError::RotationUnderWay));
+        let during = vault.lease().await.unwrap().0;
+        assert!(vault.finish_rotation().await.unwrap() >= 64, "the pool's keys, too");
+        assert!(!vault.is_rotating().await);
+        for id in [id, during] {
+            vault.let_go(id);
+            assert!(vault.get(id).await.unwrap().is_some());
+        }
+        assert_eq!(vault.get(id).await.unwrap().unwrap().open_bytes(ID, &sealed).unwrap(), b"x");
+        assert!(vault.get(gone).await.unwrap().is_none());
+        assert_eq!((vault.pseudonym("t", "a@b.c"), vault.link_key().code(ID)), (pseudonym, code));
+        assert_eq!(vault.finish_rotation().await, Ok(0));
+    }
+}
