@@ -1,11 +1,15 @@
 //! The command line.
 
+mod audit;
 mod operate;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use audit::{
+    AsOfArgs, AuditArgs, AuditCommand, ExportArgs, InspectArgs, MomentArg, ShowArgs, SourceArgs, WishArgs,
+};
 pub use operate::{
     CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, MetricsArgs, PauseArgs, RedeliverArgs,
     RedriveArgs, WebhooksCommand, Why,
@@ -46,8 +50,8 @@ pub enum Command {
     Retry(RetryArgs),
     /// Tell what a registration waits for, what was tried, and what comes next
     Explain(OneArgs),
-    /// Print the stored history of a registration
-    Audit(OneArgs),
+    /// Print the stored history of a registration; or export, check and look at the past
+    Audit(Box<AuditArgs>),
     /// Show how the makers are doing: health, circuits, rate limits, alerts
     Makers(MakersArgs),
     /// Show how attempts ended over a window: how many went well, how long they took, what failed

@@ -1,5 +1,6 @@
 //! The one binary: registers products with their makers, so that nobody loses a warranty to a form.
 
+mod audit_cli;
 mod bench;
 mod catalog;
 mod cli;
@@ -57,7 +58,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Cancel(args) => answered(client::cancel(args).await),
         Command::Retry(args) => answered(client::retry(args).await),
         Command::Explain(args) => answered(client::explain(args).await),
-        Command::Audit(args) => answered(client::audit(args).await),
+        Command::Audit(args) => checked(Box::pin(audit_cli::run(*args)).await),
         Command::Makers(args) => answered(client::makers(args).await),
         Command::Metrics(args) => answered(client::metrics(args).await),
         Command::Pause(args) => answered(client::pause(args).await),
@@ -156,6 +157,15 @@ fn answered(result: Result<(), ClientError>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(ClientError::OutputClosed(_)) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string(), error.exit_code()),
+    }
+}
+
+/// As [`answered`], for a check that can find something.
+fn checked(result: Result<bool, ClientError>) -> ExitCode {
+    match result {
+        Ok(false) => ExitCode::FAILURE,
+        Ok(true) => ExitCode::SUCCESS,
+        Err(error) => answered(Err(error)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What people see in a terminal: states in colour, one line a registration, a history as a story; and the same as JSON.
 
+mod audit;
 mod explanation;
 mod makers;
 mod metrics;
@@ -14,6 +15,7 @@ use events::Timestamp;
 use proto::v1;
 use serde_json::Value;
 
+pub use audit::{as_of, summary};
 pub use explanation::explanation;
 pub use makers::{maker, makers};
 pub use metrics::metrics;

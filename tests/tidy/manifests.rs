@@ -5,10 +5,11 @@ use toml::{Table, Value};
 use super::check::{Check, Offence, SourceFile};
 
 /// Each of our crates: its folder, and which others its code may use.
-const ARROWS: [(&str, &str, &[&str]); 11] = [
+const ARROWS: [(&str, &str, &[&str]); 12] = [
     ("events", "events", &[]),
     ("bus", "bus", &["events"]),
     ("projections", "projections", &["events"]),
+    ("audit", "audit", &["events", "bus", "projections"]),
     ("form", "connectors/form", &["events"]),
     ("packet", "connectors/packet", &[]),
     ("mail", "connectors/mail", &[]),
@@ -19,7 +20,19 @@ const ARROWS: [(&str, &str, &[&str]); 11] = [
     (
         "regflow",
         "",
-        &["events", "bus", "projections", "connectors", "form", "packet", "mail", "handlers", "proto", "sandbox"],
+        &[
+            "events",
+            "bus",
+            "projections",
+            "audit",
+            "connectors",
+            "form",
+            "packet",
+            "mail",
+            "handlers",
+            "proto",
+            "sandbox",
+        ],
     ),
 ];
 
