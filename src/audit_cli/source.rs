@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use bus::{DiskSync, Embedded, EmbeddedOptions, EventLog, ReadOnlyLog, ReadOptions, Topology};
+use bus::{DiskSync, Embedded, EmbeddedOptions, ReadOnlyLog, ReadOptions, Topology};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use proto::v1;
 use proto::v1::audit_client::AuditClient;
@@ -23,7 +23,15 @@ pub enum Source {
     /// A running service.
     Service(AuditClient<Channel>),
     /// A server, perhaps our own.
-    Direct { log: ReadOnlyLog, shards: u16, embedded: Option<Embedded> },
+    Direct(Box<Direct>),
+}
+
+/// A server that is asked without any service.
+pub struct Direct {
+    log: ReadOnlyLog,
+    shards: u16,
+    /// Ours, on a data folder.
+    embedded: Option<Embedded>,
 }
 
 impl Source {
@@ -50,7 +58,7 @@ impl Source {
     async fn of_nats(url: &str, options: ReadOptions, embedded: Option<Embedded>) -> anyhow::Result<Self> {
         let shards = Topology::committed()?.shards;
         let log = ReadOnlyLog::open(url, options).await.with_context(|| format!("failed to read the log at {url}"))?;
-        Ok(Self::Direct { log, shards, embedded })
+        Ok(Self::Direct(Box::new(Direct { log, shards, embedded })))
     }
 
     /// Starts the server of a data folder, which nobody else may use meanwhile.
@@ -77,9 +85,9 @@ impl Source {
                 let records = client.clone().replay(request).await?.into_inner();
                 records.map_err(ClientError::from).boxed()
             }
-            Self::Direct { log, shards, .. } => {
-                service::records(service::open(log, &request, *shards).await?).map_err(ClientError::from).boxed()
-            }
+            Self::Direct(direct) => service::records(service::open(&direct.log, &request, direct.shards).await?)
+                .map_err(ClientError::from)
+                .boxed(),
         })
     }
 
@@ -93,9 +101,9 @@ impl Source {
                 let chunks = client.clone().export(request).await?.into_inner();
                 chunks.map_err(ClientError::from).boxed()
             }
-            Self::Direct { log, shards, .. } => {
-                service::chunks(service::open(log, &request, *shards).await?).map_err(ClientError::from).boxed()
-            }
+            Self::Direct(direct) => service::chunks(service::open(&direct.log, &request, direct.shards).await?)
+                .map_err(ClientError::from)
+                .boxed(),
         })
     }
 
@@ -107,19 +115,21 @@ impl Source {
     ) -> Result<v1::AsOfResponse, ClientError> {
         match self {
             Self::Service(client) => Ok(client.clone().as_of(request).await?.into_inner()),
-            Self::Direct { log, .. } => {
+            Self::Direct(direct) => {
                 let catalog = serve::catalog(&settings(config)?)?;
-                let log: &dyn EventLog = log;
-                Ok(service::as_of(log, &catalog, request).await?)
+                Ok(service::as_of(&direct.log, &catalog, request).await?)
             }
         }
     }
 
     /// Lets go of the log, and stops the server if it was started for it.
     pub async fn close(self) {
-        if let Self::Direct { embedded: Some(embedded), log, .. } = self {
+        if let Self::Direct(direct) = self {
+            let Direct { log, embedded, .. } = *direct;
             drop(log);
-            embedded.stop().await;
+            if let Some(embedded) = embedded {
+                embedded.stop().await;
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ pub async fn as_of(
     let mut problems = Vec::new();
     let moment = wish::moment(("sequence", request.sequence), ("time", request.time), &mut problems);
     if request.window_seconds > WINDOW_S_MAX {
-        problems.push(FieldProblem::new("window_seconds", &format!("must be 0 (for an hour) to {WINDOW_S_MAX}")));
+        problems.push(FieldProblem::new("window_seconds", format!("must be 0 (for an hour) to {WINDOW_S_MAX}")));
     }
     if !problems.is_empty() {
         return Err(errors::invalid(&problems));

@@ -71,7 +71,7 @@ pub fn moment(
         (_, Err(problem)) => problems.push(problem),
         (0, Ok(time)) => return time.map(Moment::Time),
         (sequence, Ok(None)) => return Some(Moment::Sequence(sequence)),
-        (_, Ok(Some(_))) => problems.push(FieldProblem::new(field, &format!("and {place} exclude each other"))),
+        (_, Ok(Some(_))) => problems.push(FieldProblem::new(field, format!("and {place} exclude each other"))),
     }
     None
 }
