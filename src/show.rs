@@ -15,9 +15,9 @@ use events::Timestamp;
 use proto::v1;
 use serde_json::Value;
 
-pub use audit::{as_of, summary};
+pub use audit::{as_of, replayed, summary};
 pub use explanation::explanation;
-pub use makers::{maker, makers};
+pub use makers::{maker, makers, makers_then};
 pub use metrics::metrics;
 pub use redrive::redrive;
 pub use webhooks::webhooks;

@@ -50,7 +50,8 @@ async fn measure() -> Value {
     let events: u64 = numbers.buffer_unordered(AT_ONCE).fold(0, async |sum, stored| sum + stored).await;
     let log: Arc<dyn EventLog> = Arc::new(ReadOnlyLog::open(&server.url(), ReadOptions::default()).await.unwrap());
 
-    let (mut bare, mut decoded, mut written, mut over_grpc, mut folded) = (f64::MAX, f64::MAX, f64::MAX, f64::MAX, f64::MAX);
+    let (mut bare, mut decoded, mut written, mut over_grpc, mut folded) =
+        (f64::MAX, f64::MAX, f64::MAX, f64::MAX, f64::MAX);
     let mut line_bytes = 0;
     let grpc = serve(log.clone()).await;
     for _ in 0..RUNS {

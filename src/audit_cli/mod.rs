@@ -41,7 +41,7 @@ async fn print(source: Source, request: v1::ReplayRequest, json: bool) -> Outcom
     let mut records = source.records(request).await?;
     let printed = async {
         while let Some(record) = records.try_next().await? {
-            let text = if json { show::json(&record) } else { show::record(&record, paint) };
+            let text = if json { show::json(&record) } else { show::replayed(&record, paint) };
             show::say(text.trim_end())?;
         }
         Ok(())

@@ -8,8 +8,10 @@ use bus::{DiskSync, Embedded, EmbeddedOptions, ReadOnlyLog, ReadOptions, Topolog
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use proto::v1;
 use proto::v1::audit_client::AuditClient;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
+use crate::catalog::NO_SANDBOX;
 use crate::cli::SourceArgs;
 use crate::client::{self, ClientError};
 use crate::grpc::audit as service;
@@ -32,6 +34,12 @@ pub struct Direct {
     shards: u16,
     /// Ours, on a data folder.
     embedded: Option<Embedded>,
+}
+
+impl Direct {
+    async fn replay(&self, request: &v1::ReplayRequest) -> Result<audit::Replay, tonic::Status> {
+        service::open(&self.log, request, self.shards).await
+    }
 }
 
 impl Source {
@@ -85,7 +93,7 @@ impl Source {
                 let records = client.clone().replay(request).await?.into_inner();
                 records.map_err(ClientError::from).boxed()
             }
-            Self::Direct(direct) => service::records(service::open(&direct.log, &request, direct.shards).await?)
+            Self::Direct(direct) => service::records(direct.replay(&request).await?, CancellationToken::new())
                 .map_err(ClientError::from)
                 .boxed(),
         })
@@ -101,7 +109,7 @@ impl Source {
                 let chunks = client.clone().export(request).await?.into_inner();
                 chunks.map_err(ClientError::from).boxed()
             }
-            Self::Direct(direct) => service::chunks(service::open(&direct.log, &request, direct.shards).await?)
+            Self::Direct(direct) => service::chunks(direct.replay(&request).await?, CancellationToken::new())
                 .map_err(ClientError::from)
                 .boxed(),
         })
@@ -116,7 +124,12 @@ impl Source {
         match self {
             Self::Service(client) => Ok(client.clone().as_of(request).await?.into_inner()),
             Self::Direct(direct) => {
-                let catalog = serve::catalog(&settings(config)?)?;
+                let mut settings = settings(config)?;
+                if settings.catalog.sandbox.is_empty() {
+                    // nothing is sent there; without it the sandbox's makers would have no methods
+                    NO_SANDBOX.clone_into(&mut settings.catalog.sandbox);
+                }
+                let catalog = serve::catalog(&settings)?;
                 Ok(service::as_of(&direct.log, &catalog, request).await?)
             }
         }

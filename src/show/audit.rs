@@ -3,7 +3,19 @@
 use audit::inspect::{BREAKS_KEPT_MAX, Summary};
 use proto::v1;
 
-use super::{Facts, Paint, Tone, makers, metrics, printable, registration, state_word, time, timestamp};
+use super::{Facts, Paint, Tone, makers_then, metrics, printable, record, registration, state_word, time, timestamp};
+
+/// A record as a story, with whose it is.
+pub fn replayed(r: &v1::RecordView, paint: Paint) -> String {
+    if !r.problem.is_empty() {
+        let text = format!("cannot be read: {}", printable(&r.problem));
+        return format!("{:>31}  {}\n", r.sequence, paint.tone(&text, Tone::Bad));
+    }
+    let (about, subject) = if r.maker.is_empty() { ("registration", &r.registration_id) } else { ("maker", &r.maker) };
+    let story = record(r, paint);
+    let (head, rest) = story.split_once('\n').unwrap_or((&story, ""));
+    format!("{head}  {}\n{rest}", paint.dim(&format!("{about} {}", printable(subject))))
+}
 
 /// What is in a file.
 pub fn summary(summary: &Summary, paint: Paint) -> String {
@@ -68,7 +80,7 @@ pub fn as_of(answer: &v1::AsOfResponse, paint: Paint) -> String {
     }
     text.push('\n');
     let now = answer.time.map(timestamp).unwrap_or_default();
-    text.push_str(&makers(&answer.makers, now, paint));
+    text.push_str(&makers_then(&answer.makers, now, paint));
     text.push('\n');
     if let Some(of_window) = &answer.metrics {
         text.push('\n');

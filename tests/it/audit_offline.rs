@@ -1,6 +1,7 @@
 //! A replay sends nothing outside: in a network of its own, in which there is nothing but its nats-server, it does all that it
 //! does elsewhere, and its only sockets are those to that server.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
@@ -38,8 +39,8 @@ fn export(data: &Path, alone: bool) -> Command {
     command
 }
 
-/// The numbers of the sockets that a process has open.
-fn sockets_of(pid: u32) -> Vec<String> {
+/// The numbers of the sockets that a process has open, each once: two handles can share one.
+fn sockets_of(pid: u32) -> BTreeSet<String> {
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
     let links = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
     let names = links.filter_map(|link| link.to_str().map(str::to_owned));
@@ -47,7 +48,7 @@ fn sockets_of(pid: u32) -> Vec<String> {
 }
 
 /// The lines of a table of the kernel, in the network of the process, that are about these sockets (proc(5)).
-fn table(pid: u32, name: &str, inode_column: usize, sockets: &[String]) -> Vec<Vec<String>> {
+fn table(pid: u32, name: &str, inode_column: usize, sockets: &BTreeSet<String>) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
     let lines = text.lines().skip(1).map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
     lines.filter(|line| line.get(inode_column).is_some_and(|inode| sockets.contains(inode))).collect()

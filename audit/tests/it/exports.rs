@@ -135,8 +135,9 @@ async fn what_was_changed_swapped_doubled_or_cut_is_named_with_its_line() {
     assert!(line == place as u64 + 1 && problem.contains("differs in its head"), "{line} {problem}");
     let (line, problem) = changed(&|lines| lines.swap(10, 20));
     assert!(line <= 22 && !problem.is_empty(), "{line} {problem}");
-    let (line, problem) = changed(&|lines| lines.insert(5, lines[5].clone()));
-    assert!(line == 7 && problem.contains("places must ascend"), "{line} {problem}");
+    let single = lines.iter().position(|line| line.contains(r#""recordevents":1,"#)).unwrap();
+    let (line, problem) = changed(&|lines| lines.insert(single, lines[single].clone()));
+    assert!(line == single as u64 + 2 && problem.contains("places must ascend"), "{line} {problem}");
     let (line, problem) = changed(&|lines| drop(lines.remove(place)));
     assert!(
         line == place as u64 && problem.contains("begins a record of 2 events, of which 1 are here"),
@@ -156,4 +157,17 @@ fn a_line_without_end_and_one_that_is_too_long_are_breaks_and_cost_no_memory() {
     let long = inspect(io::BufReader::new(long), |_, _| Ok(())).unwrap();
     assert_eq!((long.lines, long.breaks_count), (2, 2));
     assert!(long.breaks[0].problem.contains("longer than a line can be"));
+}
+
+#[test]
+fn what_could_not_be_read_has_a_line_of_its_own() {
+    let item = bus::FollowItem::Unreadable { sequence: 9, reason: "not a \"record\"".into() };
+    let mut out = Vec::new();
+    assert_eq!(lines::write(&item, &mut out), 1);
+    let summary = inspect(out.as_slice(), |line, _| {
+        assert_eq!((line.r#type.as_str(), &line.data["reason"]), (lines::UNREADABLE, &"not a \"record\"".into()));
+        Ok(())
+    });
+    let summary = summary.unwrap();
+    assert_eq!((summary.breaks_count, summary.unreadable, summary.last.unwrap().0), (0, 1, 9));
 }

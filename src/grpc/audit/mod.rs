@@ -55,13 +55,6 @@ impl AuditService {
         }
         Replay::open(&*self.world.log, wish, self.world.options.shards).await.map_err(|error| of_replay(&error))
     }
-
-    fn until_shutdown<T: Send + 'static>(
-        &self,
-        answers: impl Stream<Item = Result<T, Status>> + Send + 'static,
-    ) -> Response<Answers<T>> {
-        Response::new(Box::pin(answers.take_until(self.shutdown.clone().cancelled_owned())))
-    }
 }
 
 #[tonic::async_trait]
@@ -71,12 +64,12 @@ impl Audit for AuditService {
 
     async fn replay(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
         let replay = self.begin(&request.into_inner()).await?;
-        Ok(self.until_shutdown(records(replay)))
+        Ok(Response::new(Box::pin(records(replay, self.shutdown.clone()))))
     }
 
     async fn export(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ExportStream>, Status> {
         let replay = self.begin(&request.into_inner()).await?;
-        Ok(self.until_shutdown(chunks(replay)))
+        Ok(Response::new(Box::pin(chunks(replay, self.shutdown.clone()))))
     }
 
     async fn as_of(&self, request: Request<v1::AsOfRequest>) -> Result<Response<v1::AsOfResponse>, Status> {
@@ -84,7 +77,7 @@ impl Audit for AuditService {
         let answer = past::as_of(&*self.world.log, &self.world.catalog, request.into_inner());
         tokio::select! {
             answer = answer => Ok(Response::new(answer?)),
-            () = self.shutdown.cancelled() => Err(errors::passing(Code::Unavailable, "STOPPING", "the service stops")),
+            () = self.shutdown.cancelled() => Err(stopping()),
         }
     }
 }
@@ -101,24 +94,31 @@ struct Leaf {
     end: Sequence,
 }
 
-/// What a replay hands out, a page when the one before is taken.
-fn leaves(replay: Replay) -> impl Stream<Item = Result<Leaf, Status>> {
-    stream::try_unfold(replay, |mut replay| async move {
-        let page = replay.next_page().await.map_err(|error| of_replay(&error))?;
+/// What a replay hands out, a page when the one before is taken. A stop is an error: nobody may take a part for the whole.
+fn leaves(replay: Replay, shutdown: CancellationToken) -> impl Stream<Item = Result<Leaf, Status>> {
+    stream::try_unfold((replay, shutdown), |(mut replay, shutdown)| async move {
+        let page = tokio::select! {
+            page = replay.next_page() => page.map_err(|error| of_replay(&error))?,
+            () = shutdown.cancelled() => return Err(stopping()),
+        };
         let (position, end) = (replay.position(), replay.range().1);
-        Ok(page.map(|items| (Leaf { items, position, end }, replay)))
+        Ok(page.map(|items| (Leaf { items, position, end }, (replay, shutdown))))
     })
 }
 
-/// Decoded records.
-pub fn records(replay: Replay) -> impl Stream<Item = Result<v1::RecordView, Status>> {
-    let views = |leaf: Leaf| stream::iter(leaf.items).map(|item| Ok(wire::item(&item)));
-    leaves(replay).map_ok(views).try_flatten()
+fn stopping() -> Status {
+    errors::passing(Code::Unavailable, "STOPPING", "the service stops, and this was not all; ask again")
 }
 
-/// Lines in chunks.
-pub fn chunks(replay: Replay) -> impl Stream<Item = Result<v1::ExportChunk, Status>> {
-    leaves(replay).map_ok(|leaf| stream::iter(chunks_of(&leaf)).map(Ok)).try_flatten()
+/// Decoded records, until all are there or `shutdown`.
+pub fn records(replay: Replay, shutdown: CancellationToken) -> impl Stream<Item = Result<v1::RecordView, Status>> {
+    let views = |leaf: Leaf| stream::iter(leaf.items).map(|item| Ok(wire::item(&item)));
+    leaves(replay, shutdown).map_ok(views).try_flatten()
+}
+
+/// Lines in chunks, until all are there or `shutdown`.
+pub fn chunks(replay: Replay, shutdown: CancellationToken) -> impl Stream<Item = Result<v1::ExportChunk, Status>> {
+    leaves(replay, shutdown).map_ok(|leaf| stream::iter(chunks_of(&leaf)).map(Ok)).try_flatten()
 }
 
 /// At least one, so that whoever waits sees how far it has come.

@@ -70,7 +70,8 @@ fn metrics_filter(request: &v1::AsOfRequest) -> Result<MetricsFilter, Status> {
 fn window(seconds: u64, end: Timestamp) -> Window {
     let seconds = if seconds == 0 { WINDOW_S } else { seconds };
     let length = i64::try_from(seconds.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
-    Window { start: Timestamp(end.0.saturating_sub(length)), end }
+    // a window ends before its end, and what happened at the moment itself counts
+    Window { start: Timestamp(end.0.saturating_sub(length)), end: Timestamp(end.0.saturating_add(1)) }
 }
 
 fn of_metrics(error: &MetricsError) -> Status {
