@@ -89,28 +89,27 @@ async fn an_export_that_begins_in_the_middle_links_where_it_can() {
 
 #[tokio::test]
 async fn every_missing_record_inside_a_chain_is_named_with_its_line() {
-    let lines = exported(300).await;
-    let sequence = |line: &str| {
+    let lines = exported(150).await;
+    let place = |line: &String| {
         let line: Value = serde_json::from_str(line).unwrap();
-        (line["sequence"].as_str().unwrap().to_owned(), line["subject"].as_str().unwrap().to_owned())
+        let sequence: u64 = line["sequence"].as_str().unwrap().parse().unwrap();
+        (sequence, line["subject"].as_str().unwrap().to_owned())
     };
+    let places: Vec<_> = lines.iter().map(place).collect();
     let mut tried = 0;
-    for gone in 1..=300_u64 {
-        let is_gone = |line: &&String| sequence(line).0 == gone.to_string();
-        let subject = sequence(lines.iter().find(is_gone).unwrap()).1;
-        let left: Vec<String> = lines.iter().filter(|line| !is_gone(line)).cloned().collect();
-        let next = left.iter().position(|line| {
-            let (at, of) = sequence(line);
-            of == subject && at.parse::<u64>().unwrap() > gone
-        });
-        // the last record of a chain leaves no trace when it goes: docs/audit.md says so; nor does what stands in front of all
-        let Some(next) = next.filter(|_| gone > 1) else { continue };
+    for gone in 2..=150 {
+        let subject = &places.iter().find(|(sequence, _)| *sequence == gone).unwrap().1;
+        let left: Vec<_> = (0..lines.len()).filter(|line| places[*line].0 != gone).collect();
+        let next = left.iter().position(|line| places[*line].1 == *subject && places[*line].0 > gone);
+        // the last record of a chain leaves no trace when it goes: docs/audit.md says so
+        let Some(next) = next else { continue };
+        let left: Vec<String> = left.into_iter().map(|line| lines[line].clone()).collect();
         let (line, problem) = broken(&left);
         assert_eq!(line, next as u64 + 1, "{gone}: {problem}");
         assert!(problem.contains("is chained to sequence"), "{problem}");
         tried += 1;
     }
-    assert!(tried > 100, "{tried}");
+    assert!(tried > 50, "{tried}");
 }
 
 #[tokio::test]

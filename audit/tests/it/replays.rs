@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::story::{BEGIN, SHARDS, Teller};
 
-const STEPS: usize = 3_000;
+const STEPS: usize = 1_500;
 
 async fn all(log: &dyn EventLog, wish: Wish) -> Vec<FollowItem> {
     let mut replay = Replay::open(log, wish, SHARDS).await.unwrap();
@@ -128,9 +128,9 @@ async fn a_range_of_time_holds_what_was_decided_in_it() {
         FollowItem::Maker(stored) => stored.record.at,
         FollowItem::Unreadable { .. } => Timestamp(0),
     };
-    let (from, until) = (at(&everything[1_000]), at(&everything[2_000]));
+    let (from, until) = (at(&everything[500]), at(&everything[1_200]));
     let wish = Wish { about: About::Everything, from: Some(Moment::Time(from)), until: Some(Moment::Time(until)) };
-    assert_eq!(sequences(&all(&teller.log, wish).await), (1_001..=2_001).collect::<Vec<_>>());
+    assert_eq!(sequences(&all(&teller.log, wish).await), (501..=1_201).collect::<Vec<_>>());
     assert_eq!(place_of(&teller.log, Timestamp(BEGIN.0 - 1), STEPS as u64).await.unwrap(), 0);
     assert_eq!(place_of(&teller.log, Timestamp(i64::MAX), STEPS as u64).await.unwrap(), STEPS as u64);
 }
@@ -156,7 +156,7 @@ async fn what_cannot_be_read_is_shown_in_its_place_and_only_to_who_wants_everyth
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_on_a_server_is_replayed_without_keys_or_lease_and_cannot_be_appended_to() {
-    let mut teller = story(1_500).await;
+    let mut teller = story(1_200).await;
     let server = TestServer::start().await.unwrap();
     let empty = ReadOnlyLog::open(&server.url(), ReadOptions::default()).await;
     assert!(empty.is_err_and(|error| error.to_string().contains("cannot read the end of the log")));
@@ -185,9 +185,9 @@ async fn a_log_on_a_server_is_replayed_without_keys_or_lease_and_cannot_be_appen
         assert_eq!(about(&log, wish.clone()).await, about(&teller.log, wish).await);
     }
     let time = BEGIN.plus(std::time::Duration::from_secs(6_000));
-    let found = place_of(&log, time, 1_500).await.unwrap();
-    assert!(found > 0 && found < 1_500);
-    assert_eq!(found, place_of(&teller.log, time, 1_500).await.unwrap());
+    let found = place_of(&log, time, 1_200).await.unwrap();
+    assert!(found > 0 && found < 1_200);
+    assert_eq!(found, place_of(&teller.log, time, 1_200).await.unwrap());
     teller.submit().await;
     let history = about(&teller.log, About::Everything).await;
     let Some(FollowItem::Record(last)) = history.last() else { unreachable!() };
