@@ -10,6 +10,8 @@ use crate::wish::{About, Sieve, Wish};
 
 /// Records in one page; it bounds the memory of a replay.
 pub const PAGE_RECORDS: usize = 1_024;
+/// Most records of a person's known registrations that are loaded; beyond it the log is read instead.
+const LOADED_RECORDS_MAX: usize = 16_384;
 /// How long a page waits for its first record.
 const PAGE_WAIT: Duration = Duration::from_secs(1);
 /// So many waits without a record, and it is given up: all that is asked for was stored before.
@@ -86,12 +88,15 @@ impl Replay {
         };
         let sieve = Sieve::new(wish.about.clone());
         let start = if sieve.looks_back() { 1 } else { from };
-        let source = match wish.about {
-            About::Registration { id, shard } => loaded(log, id, shard, shards).await?,
-            About::Everything | About::Person { .. } | About::Maker { .. } if start > until => Source::Done,
-            About::Everything | About::Person { .. } | About::Maker { .. } => {
-                Source::Following(log.follow(start).await?)
-            }
+        let source = match &wish.about {
+            About::Registration { id, shard } => Some(loaded(log, *id, *shard, shards).await?),
+            About::Person { known: Some(known), .. } => histories(log, known).await?,
+            About::Person { known: None, .. } | About::Maker { .. } | About::Everything => None,
+        };
+        let source = match source {
+            Some(source) => source,
+            None if start > until => Source::Done,
+            None => Source::Following(log.follow(start).await?),
         };
         Ok(Self { source, sieve, from, until, at: start.saturating_sub(1) })
     }
@@ -149,6 +154,19 @@ async fn read(follow: &mut dyn Follow, at: Sequence) -> Result<(Vec<FollowItem>,
         }
     }
     Err(ReplayError::Stalled { sequence: at + 1 })
+}
+
+/// The histories of several, in the order of the log; nothing when they are too long to be kept.
+async fn histories(log: &dyn EventLog, known: &[(Shard, RegistrationId)]) -> Result<Option<Source>, ReplayError> {
+    let mut items = Vec::new();
+    for (shard, id) in known {
+        items.extend(log.load(*shard, *id).await?.into_iter().map(FollowItem::Record));
+        if items.len() > LOADED_RECORDS_MAX {
+            return Ok(None);
+        }
+    }
+    items.sort_unstable_by_key(FollowItem::sequence);
+    Ok(Some(Source::Loaded(items.into_iter())))
 }
 
 /// The history of one registration. Without its shard each is asked: a few milliseconds.

@@ -26,6 +26,8 @@ pub enum About {
         tenant: String,
         /// The person's pseudonym there.
         owner_ref: [u8; 16],
+        /// All of the person's registrations, if somebody knows them; else the log is read from its begin.
+        known: Option<Vec<(Shard, RegistrationId)>>,
     },
     /// Those of one maker.
     Maker {
@@ -89,7 +91,9 @@ impl Sieve {
         }
         if let Some(Event::Submitted(submitted)) = stored.record.events.first() {
             let is_wanted = match &self.about {
-                About::Person { tenant, owner_ref } => submitted.tenant == *tenant && submitted.owner_ref == *owner_ref,
+                About::Person { tenant, owner_ref, .. } => {
+                    submitted.tenant == *tenant && submitted.owner_ref == *owner_ref
+                }
                 About::Maker { connector, .. } => submitted.connector == *connector,
                 About::Everything | About::Registration { .. } => false,
             };

@@ -62,9 +62,8 @@ pub async fn raw_read(url: &str) -> Result<(u64, Duration), RawError> {
     let stream = connection.jetstream.get_stream_no_info(subject::EVENTS_STREAM).await;
     let stream = stream.map_err(|error| Unavailable::new(doing, error))?;
     let started = Instant::now();
-    let config =
-        OrderedConfig { filter_subjects: subject::all_records().map(str::to_owned).to_vec(), ..Default::default() };
-    let consumer = stream.create_consumer(config).await.map_err(|error| Unavailable::new(doing, error))?;
+    let consumer =
+        stream.create_consumer(OrderedConfig::default()).await.map_err(|error| Unavailable::new(doing, error))?;
     let mut messages = consumer.messages().await.map_err(|error| Unavailable::new(doing, error))?;
     let (mut read, mut at) = (0, 0);
     while at < end {

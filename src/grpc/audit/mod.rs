@@ -6,12 +6,14 @@ mod wish;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use audit::{About, Replay, ReplayError, lines};
 use bus::{EventLog, FollowError, FollowItem};
-use events::Sequence;
+use events::{RegistrationId, Sequence, Shard};
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use handlers::World;
+use projections::Filter;
 use proto::v1;
 use proto::v1::audit_server::Audit;
 use tokio::sync::Semaphore;
@@ -19,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use super::errors;
-use super::views::Views;
+use super::views::{CATCH_UP_TIMEOUT, Views};
 pub use past::as_of;
 pub use wire::{event, timestamp};
 
@@ -41,17 +43,37 @@ pub struct AuditService {
     shutdown: CancellationToken,
 }
 
+/// Most registrations of a person that are looked up; of one with more the whole log is read.
+const KNOWN_MAX: usize = 256;
+
 impl AuditService {
     pub fn new(world: &Arc<World>, views: &Arc<Views>, shutdown: CancellationToken) -> Self {
         let pasts = Arc::new(Semaphore::new(PASTS_AT_ONCE));
         Self { world: world.clone(), views: views.clone(), pasts, shutdown }
     }
 
+    /// All registrations of a person, if the status view is as far as the log and there are not too many: then only their
+    /// records are read.
+    async fn registrations_of(&self, tenant: &str, owner_ref: [u8; 16]) -> Option<Vec<(Shard, RegistrationId)>> {
+        self.views.check_ready().ok()?;
+        let head = self.world.log.head().await.ok()?.last_sequence;
+        self.views.status.wait_for(head, Instant::now() + CATCH_UP_TIMEOUT).await.ok()?;
+        let filter = Filter { owner_ref: Some(owner_ref), ..Filter::default() };
+        let page = self.views.status.list(&filter, KNOWN_MAX, None).ok()?;
+        let theirs = page.rows.iter().filter(|row| row.registration.tenant == tenant);
+        let places = theirs.map(|row| (row.registration.shard, row.registration.id)).collect();
+        page.next_token.is_none().then_some(places)
+    }
+
     /// Begins what a request wishes.
     async fn begin(&self, request: &v1::ReplayRequest) -> Result<Replay, Status> {
         let mut wish = wish::wish(request)?;
-        if let About::Registration { id, shard } = &mut wish.about {
-            *shard = Some(self.views.shard_of(*id)?.ok_or_else(|| errors::not_found(&request.id))?);
+        match &mut wish.about {
+            About::Registration { id, shard } => {
+                *shard = Some(self.views.shard_of(*id)?.ok_or_else(|| errors::not_found(&request.id))?);
+            }
+            About::Person { tenant, owner_ref, known } => *known = self.registrations_of(tenant, *owner_ref).await,
+            About::Everything | About::Maker { .. } => {}
         }
         Replay::open(&*self.world.log, wish, self.world.options.shards).await.map_err(|error| of_replay(&error))
     }

@@ -52,7 +52,7 @@ fn about(request: &v1::ReplayRequest) -> Result<About, Status> {
     }
     if !request.owner_ref.is_empty() {
         let tenant = convert::optional(request.tenant.clone()).unwrap_or_else(|| convert::DEFAULT_TENANT.to_owned());
-        return Ok(About::Person { tenant, owner_ref: convert::owner_ref(&request.owner_ref)? });
+        return Ok(About::Person { tenant, owner_ref: convert::owner_ref(&request.owner_ref)?, known: None });
     }
     if !request.maker.is_empty() {
         let (connector, with_registrations) = (request.maker.clone(), request.with_registrations);
