@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .btree_map(".")
         .bytes(".regflow.v1.ProofOfPurchase.content")
+        .bytes(".regflow.v1.ExportChunk.lines")
         .compile_well_known_types(true)
         .extern_path(".google.protobuf", "::pbjson_types")
         .extern_path(".google.rpc", "::tonic_types::pb")

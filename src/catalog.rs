@@ -16,7 +16,7 @@ use crate::show::{self, printable, tell};
 /// A connector file is not larger, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Stands in for a sandbox that is not set, so that the methods of its makers are listed as their files name them.
-const NO_SANDBOX: &str = "http://sandbox.invalid/";
+pub const NO_SANDBOX: &str = "http://sandbox.invalid/";
 
 /// Prints each mistake of the files on a line; true when there is none.
 pub fn check(args: &CheckArgs) -> anyhow::Result<bool> {

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod operate;
 mod proof;
 mod persons;
@@ -8,6 +9,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use audit::{
+    AsOfArgs, AuditArgs, AuditCommand, ExportArgs, InspectArgs, MomentArg, ShowArgs, SourceArgs, WishArgs,
+};
 pub use operate::{
     CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, MetricsArgs, PauseArgs, RedeliverArgs,
     RedriveArgs, WebhooksCommand, Why,
@@ -51,8 +55,8 @@ pub enum Command {
     Retry(RetryArgs),
     /// Tell what a registration waits for, what was tried, and what comes next
     Explain(OneArgs),
-    /// Print the stored history of a registration
-    Audit(OneArgs),
+    /// Print the stored history of a registration; or export, check and look at the past
+    Audit(Box<AuditArgs>),
     /// Get the proof of a registration, or check one
     #[command(subcommand)]
     Proof(ProofCommand),

@@ -10,7 +10,6 @@ mod webhooks;
 use std::time::Duration;
 
 use anyhow::Context;
-use proto::v1::audit_client::AuditClient;
 use proto::v1::registrations_client::RegistrationsClient;
 use proto::v1::{self, RegistrationState as State};
 use tonic::transport::{Channel, Endpoint};
@@ -201,7 +200,8 @@ pub async fn list(args: ListArgs) -> Outcome {
     Ok(())
 }
 
-fn table(rows: &[v1::Registration]) -> comfy_table::Table {
+/// Registrations, one a line.
+pub fn table(rows: &[v1::Registration]) -> comfy_table::Table {
     let mut table = show::table(["STATUS", "PRODUCT", "MAKER", "METHOD", "CONFIRMATION", "ID"]);
     for row in rows {
         table.add_row([
@@ -312,26 +312,13 @@ pub async fn explain(args: OneArgs) -> Outcome {
     Ok(show::say(text.trim_end())?)
 }
 
-pub async fn audit(args: OneArgs) -> Outcome {
-    let mut service = AuditClient::new(connect(&args.client.server).await?);
-    let mut records = service.replay(v1::ReplayRequest { id: args.id }).await?.into_inner();
-    let paint = Paint::stdout();
-    while let Some(record) = records.message().await? {
-        if args.client.json {
-            show::say(&show::json(&record))?;
-        } else {
-            show::say(show::record(&record, paint).trim_end())?;
-        }
-    }
-    Ok(())
-}
-
 fn print(registration: &v1::Registration, client: &Client) -> Outcome {
     let text = if client.json { show::json(registration) } else { show::registration(registration, Paint::stdout()) };
     Ok(show::say(text.trim_end())?)
 }
 
-const fn state_of(state: StateArg) -> State {
+/// A state of the command line on the wire.
+pub const fn state_of(state: StateArg) -> State {
     match state {
         StateArg::Pending => State::Pending,
         StateArg::Processing => State::Processing,

@@ -1,5 +1,6 @@
 //! The one binary: registers products with their makers, so that nobody loses a warranty to a form.
 
+mod audit_cli;
 mod bench;
 mod catalog;
 mod cli;
@@ -68,7 +69,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Cancel(args) => answered(client::cancel(args).await),
         Command::Retry(args) => answered(client::retry(args).await),
         Command::Explain(args) => answered(client::explain(args).await),
-        Command::Audit(args) => answered(client::audit(args).await),
+        Command::Audit(args) => checked(Box::pin(audit_cli::run(*args)).await),
         Command::Proof(command) => answered(client::proof(command).await),
         Command::Person(PersonCommand::Report(args)) => answered(client::report(args).await),
         Command::Makers(args) => answered(client::makers(args).await),
@@ -174,6 +175,15 @@ fn answered(result: Result<(), ClientError>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(ClientError::OutputClosed(_)) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string(), error.exit_code()),
+    }
+}
+
+/// As [`answered`], for a check that can find something.
+fn checked(result: Result<bool, ClientError>) -> ExitCode {
+    match result {
+        Ok(false) => ExitCode::FAILURE,
+        Ok(true) => ExitCode::SUCCESS,
+        Err(error) => answered(Err(error)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What people see in a terminal: states in colour, one line a registration, a history as a story; and the same as JSON.
 
+mod audit;
 mod explanation;
 mod forget;
 mod makers;
@@ -17,9 +18,10 @@ use events::Timestamp;
 use proto::v1;
 use serde_json::Value;
 
+pub use audit::{as_of, replayed, summary};
 pub use explanation::explanation;
 pub use forget::forget;
-pub use makers::{maker, makers};
+pub use makers::{maker, makers, makers_then};
 pub use metrics::metrics;
 pub use proof::{reported, verified};
 pub use redrive::redrive;

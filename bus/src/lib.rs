@@ -1,6 +1,7 @@
 //! The log on NATS JetStream, its keys and objects, and the embedded server. The only crate that names async-nats.
 //!
-//! - [`EventLog`]: append, load, follow; [`NatsLog`] on a server and [`MemoryLog`] in memory pass one contract suite
+//! - [`EventLog`]: append, load, follow; [`NatsLog`] on a server and [`MemoryLog`] in memory pass one contract suite;
+//!   [`ReadOnlyLog`] is for those who only look
 //! - [`Committer`]: group commit, by atomic batches when enough has gathered
 //! - [`Topology`]: the streams of nats/topology.toml, created when missing, refused when different, never deleted
 //! - [`KeyVault`], [`ObjectStore`], [`NotifyLog`]: person keys, files, what outside subscribers read
@@ -36,6 +37,7 @@ mod objects;
 mod outbox;
 mod pool;
 mod raw;
+mod read_only;
 mod rotation;
 mod server_conf;
 mod settle;
@@ -61,5 +63,6 @@ pub use nats_log::NatsLog;
 pub use notify::{Notification, NotifyError, NotifyLog};
 pub use objects::{MemoryObjects, NatsObjects, OBJECT_BYTES_MAX, ObjectError, ObjectStore};
 pub use outbox::{Again, Deliveries, Delivery, Outbox, Recipient, Since, Standing};
-pub use raw::{RawError, raw_ceiling};
+pub use raw::{RawError, raw_ceiling, raw_read};
+pub use read_only::{ReadOnlyLog, ReadOptions};
 pub use topology::{Topology, TopologyFileError};

@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::pull::OrderedConfig;
 use bytes::Bytes;
 use events::subject;
+use futures::StreamExt;
 
 use crate::batch::{BATCH_MESSAGES_MAX, Guard, Outgoing, send_batch};
-use crate::connection::{Access, Connection};
+use crate::connection::{Access, Connection, REQUEST_TIMEOUT};
 use crate::log::{AppendError, Unavailable};
 use crate::topology::{Topology, TopologyFileError};
 
@@ -46,6 +48,32 @@ pub async fn raw_ceiling(url: &str, messages: usize, bytes_each: usize, batch: u
     let measured = measure(&connection, messages, bytes_each, batch.clamp(1, BATCH_MESSAGES_MAX)).await;
     connection.jetstream.delete_stream(SCRATCH_STREAM).await.map_err(|error| scratch(error.to_string()))?;
     Ok(measured?)
+}
+
+/// Messages that an ordered reader gets from the log, and how long it takes: nothing is decoded. What every replay is
+/// compared with.
+///
+/// # Errors
+/// [`RawError`] when the server is away or has no log of ours.
+pub async fn raw_read(url: &str) -> Result<(u64, Duration), RawError> {
+    let doing = "read the log";
+    let connection = Connection::open(url, &Access::default(), Duration::from_secs(10)).await?;
+    let end = crate::nats_log::head(&connection).await?.last_sequence;
+    let stream = connection.jetstream.get_stream_no_info(subject::EVENTS_STREAM).await;
+    let stream = stream.map_err(|error| Unavailable::new(doing, error))?;
+    let started = Instant::now();
+    let consumer =
+        stream.create_consumer(OrderedConfig::default()).await.map_err(|error| Unavailable::new(doing, error))?;
+    let mut messages = consumer.messages().await.map_err(|error| Unavailable::new(doing, error))?;
+    let (mut read, mut at) = (0, 0);
+    while at < end {
+        let next = tokio::time::timeout(REQUEST_TIMEOUT, messages.next()).await;
+        let next = next.map_err(|error| Unavailable::new(doing, error))?;
+        let Some(Ok(message)) = next else { break };
+        at = message.info().map_err(|error| Unavailable::new(doing, error))?.stream_sequence;
+        read += 1;
+    }
+    Ok((read, started.elapsed()))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a number of messages fits an f64")]

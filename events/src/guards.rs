@@ -75,6 +75,13 @@ impl Guards {
         (0..).map(MakerIndex).zip(&self.makers)
     }
 
+    /// Attempts with a maker's method that have no outcome yet.
+    #[must_use]
+    pub fn under_way(&self, maker: MakerIndex, method: Method) -> u32 {
+        let flights = self.flights.values().filter(|flight| flight.maker == maker && flight.method == method);
+        u32::try_from(flights.count()).unwrap_or(u32::MAX)
+    }
+
     /// Takes in a record of a registration. Tells the maker whose attempt it is about, if it is about one.
     pub fn take(&mut self, stored: &Stored) -> Option<MakerIndex> {
         let mut about = None;

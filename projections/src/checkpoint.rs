@@ -97,6 +97,11 @@ impl Counts {
         self.0.iter().sum()
     }
 
+    /// Takes in that a row with `status` is counted no longer.
+    pub(crate) fn gone(&mut self, status: Status) {
+        self.0[place(status)] = self.of(status).saturating_sub(1);
+    }
+
     /// Takes in that a row came to `after`, from `before` or new.
     pub(crate) fn moved(&mut self, before: Option<Status>, after: Status) {
         if let Some(before) = before {

@@ -2,7 +2,7 @@
 //!
 //! [`StatusView`] holds one [`Row`] for each registration. It takes in pages of the log by `apply`, writes the rows and
 //! the checkpoint in one atomic batch, and shows them by id and in lists. [`AnalyticsView`] counts what became of attempts
-//! over time. On any doubt a view is set aside and begun anew.
+//! over time. On any doubt a view is set aside and begun anew. [`Past`] is both as they were at a place of the log.
 
 mod analytics;
 mod checkpoint;
@@ -12,6 +12,7 @@ mod fold;
 mod keys;
 mod list;
 mod opening;
+mod past;
 mod row;
 mod store;
 mod view;
@@ -25,5 +26,6 @@ pub use error::{Doubt, ListError, NotYet, ViewError};
 pub use fold::{Applied, Change, PAGE_RECORDS_MAX, Update};
 pub use list::{Filter, PAGE_ROWS_MAX, Page};
 pub use opening::SetAside;
+pub use past::{OPEN_MAX, Past, Taken, Wanted};
 pub use row::{LastError, Row, Waiting};
 pub use view::{ALIKE_MAX, FLUSH_EVERY, Opened, StatusView, UPDATES_MAX};

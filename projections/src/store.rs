@@ -19,7 +19,8 @@ const ENTRIES_PER_COLLECTION: usize = 64;
 
 /// One open store.
 pub(crate) struct Store {
-    tree: sled::Db,
+    /// Nothing in a store that holds nothing and never will: see [`Store::nothing`].
+    tree: Option<sled::Db>,
 }
 
 /// Writes that become visible, and durable, together or not at all.
@@ -51,18 +52,23 @@ impl Store {
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, ViewError> {
         let config = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None);
         match config.open() {
-            Ok(tree) => Ok(Self { tree }),
+            Ok(tree) => Ok(Self { tree: Some(tree) }),
             Err(sled::Error::Io(error)) if error.to_string().starts_with(LOCKED) => Err(ViewError::InUse),
             Err(source) => Err(ViewError::Store { doing: "open", source: source.into() }),
         }
     }
 
+    /// Behind folds that are all in memory: finds nothing, and touches no folder.
+    pub(crate) const fn nothing() -> Self {
+        Self { tree: None }
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, ViewError> {
-        guarded("read", || self.tree.get(key))
+        guarded("read", || self.tree.as_ref().map_or(Ok(None), |tree| tree.get(key)))
     }
 
     pub(crate) fn is_empty(&self) -> Result<bool, ViewError> {
-        guarded("read", || Ok(self.tree.is_empty()))
+        guarded("read", || Ok(self.tree.as_ref().is_none_or(|tree| tree.is_empty())))
     }
 
     /// The row of a registration, if there is one.
@@ -80,19 +86,22 @@ impl Store {
     /// At most `limit` entries under `prefix` with a sequence below `below`, highest first.
     pub(crate) fn newest(&self, prefix: &[u8], below: Sequence, limit: usize) -> Result<Vec<Entry>, ViewError> {
         let range = keys::with_sequence(prefix, 0)..keys::with_sequence(prefix, below);
-        let entries: Vec<_> = guarded("read", || self.tree.range(range).rev().take(limit).collect::<Result<_, _>>())?;
+        let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+        let entries: Vec<_> = guarded("read", || tree.range(range).rev().take(limit).collect::<Result<_, _>>())?;
         let entry = |(key, value): (sled::IVec, sled::IVec)| Some((keys::sequence_of(&key)?, value));
         entries.into_iter().map(|found| entry(found).ok_or(ViewError::Undecodable)).collect()
     }
 
     /// At most `limit` entries of a range, lowest key first.
     pub(crate) fn oldest(&self, range: Range<Vec<u8>>, limit: usize) -> Result<Vec<Pair>, ViewError> {
-        guarded("read", || self.tree.range(range).take(limit).collect())
+        let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+        guarded("read", || tree.range(range).take(limit).collect())
     }
 
     /// At most `limit` entries of a range, highest key first.
     pub(crate) fn newest_in(&self, range: Range<Vec<u8>>, limit: usize) -> Result<Vec<Pair>, ViewError> {
-        guarded("read", || self.tree.range(range).rev().take(limit).collect())
+        let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+        guarded("read", || tree.range(range).rev().take(limit).collect())
     }
 
     /// Shows each entry of a range, lowest key first.
@@ -101,7 +110,8 @@ impl Store {
         range: Range<Vec<u8>>,
         mut show: impl FnMut(&[u8], &[u8]) -> Result<(), ViewError>,
     ) -> Result<(), ViewError> {
-        let mut entries = self.tree.range(range);
+        let Some(tree) = &self.tree else { return Ok(()) };
+        let mut entries = tree.range(range);
         while let Some((key, value)) = guarded("read", || entries.next().transpose())? {
             show(&key, &value)?;
         }
@@ -109,14 +119,16 @@ impl Store {
     }
 
     pub(crate) fn write(&self, writes: Writes) -> Result<(), ViewError> {
-        guarded("write", || self.tree.apply_batch(writes.batch))?;
+        let Some(tree) = &self.tree else { return Ok(()) };
+        guarded("write", || tree.apply_batch(writes.batch))?;
         free_replaced_pages(writes.entries);
         Ok(())
     }
 
     /// Hands everything written to the operating system. Never `flush_async`, which can deadlock.
     pub(crate) fn flush(&self) -> Result<(), ViewError> {
-        guarded("flush", || self.tree.flush()).map(|_bytes| ())
+        let Some(tree) = &self.tree else { return Ok(()) };
+        guarded("flush", || tree.flush()).map(|_bytes| ())
     }
 }
 

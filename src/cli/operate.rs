@@ -34,7 +34,8 @@ pub struct MetricsArgs {
 }
 
 /// A span such as `90s`, `15m`, `1h` or `7d`.
-fn span(text: &str) -> Result<Duration, String> {
+/// A length of time such as 90s, 15m, 1h or 7d.
+pub fn span(text: &str) -> Result<Duration, String> {
     let remedy = || format!("`{text}` is no span; write it like 90s, 15m, 1h or 7d");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(remedy)?;
     let unit = match unit {

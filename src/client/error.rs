@@ -27,7 +27,7 @@ pub enum ClientError {
     #[error("the output was closed")]
     OutputClosed(#[from] std::io::Error),
     /// Something on our side.
-    #[error(transparent)]
+    #[error("{0:#}")]
     Other(#[from] anyhow::Error),
 }
 

@@ -166,7 +166,8 @@ fn limit(number: i32) -> Result<usize, Status> {
     }
 }
 
-fn resolution(number: i32) -> Result<Option<Resolution>, Status> {
+/// How fine; nothing when it is left open.
+pub fn resolution(number: i32) -> Result<Option<Resolution>, Status> {
     match v1::Resolution::try_from(number) {
         Ok(v1::Resolution::Unspecified) => Ok(None),
         Ok(v1::Resolution::Minute) => Ok(Some(Resolution::Minute)),
@@ -176,7 +177,8 @@ fn resolution(number: i32) -> Result<Option<Resolution>, Status> {
     }
 }
 
-fn metrics_on_the_wire(metrics: Metrics) -> v1::MetricsResponse {
+/// How makers did over a window.
+pub fn metrics_on_the_wire(metrics: Metrics) -> v1::MetricsResponse {
     let resolution = match metrics.resolution {
         Resolution::Minute => v1::Resolution::Minute,
         Resolution::Hour => v1::Resolution::Hour,

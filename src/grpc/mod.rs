@@ -1,7 +1,7 @@
 //! The services of regflow.v1, and the gRPC interface that offers them with health and reflection.
 
 mod analytics;
-mod audit;
+pub mod audit;
 mod caller;
 mod catalog;
 pub mod convert;
@@ -89,7 +89,7 @@ impl Services {
                 overviews,
                 shutdown: shutdown.clone(),
             },
-            audit: AuditService { log: world.log.clone(), views: views.clone() },
+            audit: AuditService::new(&world, &views, shutdown.clone()),
             catalog: CatalogService { world: world.clone() },
             proofs: ProofsService { world: world.clone(), views: views.clone() },
             persons: PersonsService { world: world.clone(), views: views.clone() },

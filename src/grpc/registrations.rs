@@ -289,7 +289,8 @@ fn result(answer: Result<v1::SubmitResponse, Status>) -> v1::submit_result::Resu
     }
 }
 
-fn filter(request: &v1::ListRequest) -> Result<Filter, Status> {
+/// What a list is narrowed to.
+pub fn filter(request: &v1::ListRequest) -> Result<Filter, Status> {
     let mut statuses = Vec::new();
     for number in &request.states {
         let state = v1::RegistrationState::try_from(*number)

@@ -39,13 +39,18 @@ fn begin(http: &Http, params: &mut Params) -> Result<Option<Timestamp>, Problem>
     Ok(Some(Timestamp { seconds: now.saturating_sub(length), nanos: 0 }))
 }
 
+/// How fine the points are, if it is named.
+pub fn resolution(params: &mut Params) -> Result<v1::Resolution, Problem> {
+    match params.one("resolution")? {
+        None => Ok(v1::Resolution::Unspecified),
+        Some(text) => by_name(&text, "RESOLUTION_", v1::Resolution::from_str_name)
+            .ok_or_else(|| Problem::field("resolution", "is unknown; use minute, hour or day")),
+    }
+}
+
 /// GET /analytics
 pub async fn metrics(State(http): State<Http>, mut params: Params) -> Result<Answer<v1::MetricsResponse>, Problem> {
-    let resolution = match params.one("resolution")? {
-        None => v1::Resolution::Unspecified,
-        Some(text) => by_name(&text, "RESOLUTION_", v1::Resolution::from_str_name)
-            .ok_or_else(|| Problem::field("resolution", "is unknown; use minute, hour or day"))?,
-    };
+    let resolution = resolution(&mut params)?;
     let request = v1::MetricsRequest {
         start_time: begin(&http, &mut params)?,
         end_time: None,

@@ -2,6 +2,7 @@
 //! as problem+json (RFC 9457), and everything that comes in has a bound.
 
 mod analytics;
+mod audit;
 mod body;
 mod done;
 mod events;

@@ -190,7 +190,7 @@ pub async fn explain(State(http): State<Http>, Path(id): Path<String>) -> Result
 
 /// GET /api/registration/{id}/history
 pub async fn history(State(http): State<Http>, Path(id): Path<String>) -> Result<Answer<serde_json::Value>, Problem> {
-    let records = http.services.audit.replay(ask(v1::ReplayRequest { id })).await?.into_inner();
+    let records = http.services.audit.replay(ask(v1::ReplayRequest { id, ..Default::default() })).await?.into_inner();
     let records: Vec<v1::RecordView> = records.try_collect().await?;
     Ok(Answer(json!({ "records": records })))
 }

@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 use super::openapi::{Api, Operation};
 use super::problem::Problem;
 use super::{
-    Http, analytics, done, events, files, makers, operations, pages, persons, proofs, registrations, schema, status,
+    Http, analytics, audit, done, events, files, makers, operations, pages, persons, proofs, registrations, schema, status,
 };
 
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// All of them.
 pub fn all() -> Api {
-    let api = for_analysts(for_watchers(for_operators(of_persons(of_one(of_registrations(Api::new()))))));
+    let api = of_persons(of_one(of_registrations(Api::new())));
+    let api = for_auditors(for_analysts(for_watchers(for_operators(api))));
     for_people(api).page("/openapi.json", get(document))
 }
 
@@ -265,6 +266,35 @@ fn for_analysts(api: Api) -> Api {
             overview.mentions("Overview").answers_with(200, EVENT_STREAM, schema::reference("Overview")),
             get(analytics::overview),
         )
+}
+
+fn for_auditors(api: Api) -> Api {
+    let time = || json!({ "type": "string", "format": "date-time" });
+    let place = || number(0, i64::MAX);
+    let replay = "The stored events as JSON Lines, one CloudEvent a line, up to the end of the log as it is now.";
+    let replay = Operation::get("/api/audit/replay", "replay", replay)
+        .query("id", text(), "The records of this registration.")
+        .query("owner_ref", text(), "Those of the registrations of this person, 32 hex digits.")
+        .query("tenant", text(), "With owner_ref: through whose service the person came.")
+        .query("maker", text(), "The own records of this maker, by the id of its connector.")
+        .query("with_registrations", json!({ "type": "boolean" }), "With maker: those of its registrations as well.")
+        .query("from_sequence", place(), "The first place of the log; 1 for the whole log.")
+        .query("until_sequence", place(), "The last place of the log.")
+        .query("from_time", time(), "The first time, RFC 3339.")
+        .query("until_time", time(), "The last time, RFC 3339.")
+        .answers_with(200, audit::NDJSON, text());
+    let as_of = Operation::get("/api/audit/as-of", "asOf", "Status, circuits and metrics as they were.")
+        .query("sequence", place(), "The last place of the log that counts; its end without it.")
+        .query("time", time(), "The same as a time, RFC 3339.")
+        .query("id", text(), "Shows this registration.")
+        .query("page_size", number(0, 1_000), "Lists so many registrations, newest first.")
+        .query("state", json!({ "type": "array", "items": words(&STATES) }), "Lists any of these states.")
+        .query("maker", text(), "The id of a connector, for the list and the metrics.")
+        .query("owner_ref", text(), "The pseudonym of an owner, 32 hex digits.")
+        .query("window_seconds", number(0, 94_608_000), "The window of the metrics, until the moment; 0 for an hour.")
+        .query("resolution", words(&["minute", "hour", "day"]), "How fine the points are.")
+        .answers(200, "AsOfResponse");
+    api.add(replay, get(audit::replay)).add(as_of, get(audit::as_of))
 }
 
 fn for_people(api: Api) -> Api {

@@ -1,6 +1,6 @@
 //! Makers in a terminal: an overview with one line a maker, and everything about one.
 
-use comfy_table::Cell;
+use comfy_table::{Cell, ColumnConstraint, Table};
 use events::Timestamp;
 use proto::v1::{self, CircuitState, Health};
 
@@ -8,6 +8,22 @@ use super::{Facts, Paint, Tone, due, how_long, method_in_short, printable, span,
 
 /// All of them, a line each.
 pub fn makers(makers: &[v1::MakerStatus], now: Timestamp, paint: Paint) -> String {
+    overview(makers, now, paint).trim_fmt()
+}
+
+/// The same of a moment that has passed: what waited then is not known.
+pub fn makers_then(makers: &[v1::MakerStatus], then: Timestamp, paint: Paint) -> String {
+    let mut table = overview(makers, then, paint);
+    if let Some(waiting) = table.column_mut(WAITING) {
+        waiting.set_constraint(ColumnConstraint::Hidden);
+    }
+    table.trim_fmt()
+}
+
+/// The column with what waits.
+const WAITING: usize = 5;
+
+fn overview(makers: &[v1::MakerStatus], now: Timestamp, paint: Paint) -> Table {
     let mut table = table(["MAKER", "HEALTH", "API", "WEB FORM", "TOKENS", "WAITING", "LAST HOUR", "ALERTS"]);
     for maker in makers {
         let of = |method| maker.methods.iter().find(|status| status.method() == method);
@@ -23,7 +39,7 @@ pub fn makers(makers: &[v1::MakerStatus], now: Timestamp, paint: Paint) -> Strin
             alerts_cell(maker, paint),
         ]);
     }
-    table.trim_fmt()
+    table
 }
 
 /// One of them, a fact a line.

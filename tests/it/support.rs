@@ -221,7 +221,8 @@ impl Service {
     /// All records, oldest first.
     pub async fn history(&self, id: &str) -> Vec<v1::RecordView> {
         let mut audit = AuditClient::connect(self.grpc.clone()).await.unwrap();
-        let mut records = audit.replay(v1::ReplayRequest { id: id.to_owned() }).await.unwrap().into_inner();
+        let wish = v1::ReplayRequest { id: id.to_owned(), ..Default::default() };
+        let mut records = audit.replay(wish).await.unwrap().into_inner();
         let mut history = Vec::new();
         while let Some(record) = records.message().await.unwrap() {
             history.push(record);

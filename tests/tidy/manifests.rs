@@ -5,10 +5,11 @@ use toml::{Table, Value};
 use super::check::{Check, Offence, SourceFile};
 
 /// Each of our crates: its folder, and which others its code may use.
-const ARROWS: [(&str, &str, &[&str]); 12] = [
+const ARROWS: [(&str, &str, &[&str]); 13] = [
     ("events", "events", &[]),
     ("bus", "bus", &["events"]),
     ("projections", "projections", &["events"]),
+    ("audit", "audit", &["events", "bus", "projections"]),
     ("outbound", "connectors/outbound", &[]),
     ("form", "connectors/form", &["events", "outbound"]),
     ("packet", "connectors/packet", &[]),
@@ -20,7 +21,19 @@ const ARROWS: [(&str, &str, &[&str]); 12] = [
     (
         "regflow",
         "",
-        &["events", "bus", "projections", "connectors", "form", "packet", "mail", "handlers", "proto", "sandbox"],
+        &[
+            "events",
+            "bus",
+            "projections",
+            "audit",
+            "connectors",
+            "form",
+            "packet",
+            "mail",
+            "handlers",
+            "proto",
+            "sandbox",
+        ],
     ),
 ];
 

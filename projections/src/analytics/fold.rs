@@ -168,6 +168,13 @@ fn ended(event: &Event) -> Option<Ended> {
     }
 }
 
+/// Takes in the end of an attempt without counting it.
+pub(crate) fn land(event: &Event, tracked: &mut Tracked) {
+    if let Some(ended) = ended(event) {
+        let _ended_now = tracked.landed(ended.attempt);
+    }
+}
+
 fn risk_of(tracked: &Tracked) -> Option<(Date, String)> {
     Some((tracked.risk()?, tracked.connector.clone()))
 }

@@ -97,6 +97,17 @@ impl Memory {
         self.changed += usize::from(!was_changed);
     }
 
+    /// Whether anything is remembered of a registration.
+    pub(crate) fn knows(&self, id: RegistrationId) -> bool {
+        self.tracked.contains_key(&id)
+    }
+
+    /// Forgets a registration; for folds without a store, which find it again in the log.
+    pub(crate) fn forget(&mut self, id: RegistrationId) {
+        let forgotten = self.tracked.remove(&id);
+        self.changed -= usize::from(forgotten.is_some_and(|slot| slot.changed));
+    }
+
     /// The tally under `key`, to be changed.
     pub(crate) fn tally(&mut self, store: &Store, key: Vec<u8>) -> Result<&mut Tally, ViewError> {
         match self.tallies.entry(key) {

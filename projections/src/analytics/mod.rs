@@ -9,6 +9,7 @@ mod keys;
 mod latency;
 mod listed;
 mod memory;
+mod past;
 mod query;
 mod resolution;
 mod retention;
@@ -21,6 +22,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ViewError;
+
+pub(crate) use past::PastAnalytics;
 
 pub use listed::{CircuitChange, HealthRound, PastIncident};
 pub use query::{DeadlineCounts, LIST_MAX, Metrics, MetricsError, MetricsFilter, POINTS_MAX, Series, Window};

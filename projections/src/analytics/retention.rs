@@ -6,6 +6,7 @@ use events::Timestamp;
 
 use super::keys::{self, List};
 use super::listed::PastIncident;
+use super::memory::Memory;
 use super::resolution::Resolution;
 use super::saved::Saved;
 use crate::error::ViewError;
@@ -39,6 +40,15 @@ pub(crate) fn drop_old(store: &Store, saved: &mut Saved, writes: &mut Writes) ->
         drop_listed(list, store, saved, writes)?;
     }
     Ok(())
+}
+
+/// The same where nothing is stored: tallies that are too old, at once.
+pub(crate) fn forget_old(memory: &mut Memory) {
+    for resolution in Resolution::ALL {
+        let until = resolution.stretch_of(before(memory.saved.newest, resolution.kept_for()));
+        let old = keys::tallies(resolution, 0, until);
+        memory.tallies.retain(|key, _| !old.contains(key));
+    }
 }
 
 fn drop_listed(list: List, store: &Store, saved: &mut Saved, writes: &mut Writes) -> Result<(), ViewError> {

@@ -1,66 +1,62 @@
-//! regflow.v1.Audit: what is stored, as it is stored.
+//! Records and events on the wire.
 
-use std::sync::Arc;
-
-use bus::EventLog;
-use events::{Event, Shard, Stored};
-use proto::v1::audit_server::Audit;
+use bus::FollowItem;
+use events::record::{Record, RecordHash};
+use events::{Event, MakerEvent, Sequence};
 use proto::{Timestamp, v1};
+use serde::Serialize;
 use serde_json::Value;
-use tokio_stream::Stream;
-use tonic::{Request, Response, Status};
 
-use super::convert;
-use super::errors;
-use super::views::Views;
-
-/// The audit service.
-#[derive(Clone)]
-pub struct AuditService {
-    pub log: Arc<dyn EventLog>,
-    pub views: Arc<Views>,
-}
-
-#[tonic::async_trait]
-impl Audit for AuditService {
-    type ReplayStream = std::pin::Pin<Box<dyn Stream<Item = Result<v1::RecordView, Status>> + Send>>;
-
-    async fn replay(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
-        let text = request.into_inner().id;
-        let id = convert::id(&text)?;
-        let shard: Shard = self.views.shard_of(id)?.ok_or_else(|| errors::not_found(&text))?;
-        let history = self.log.load(shard, id).await.map_err(|error| errors::of_journal(&error.into()))?;
-        let records: Vec<_> = history.iter().map(record).map(Ok).collect();
-        Ok(Response::new(Box::pin(tokio_stream::iter(records))))
+/// What stands at one place of the log.
+pub fn item(item: &FollowItem) -> v1::RecordView {
+    match item {
+        FollowItem::Record(stored) => v1::RecordView {
+            registration_id: stored.registration.to_string(),
+            events: stored.record.events.iter().map(event).collect(),
+            ..head(&stored.record, stored.sequence, stored.hash)
+        },
+        FollowItem::Maker(stored) => v1::RecordView {
+            maker: stored.connector.clone(),
+            events: stored.record.events.iter().map(maker_event).collect(),
+            ..head(&stored.record, stored.sequence, stored.hash)
+        },
+        FollowItem::Unreadable { sequence, reason } => {
+            v1::RecordView { sequence: *sequence, problem: reason.clone(), ..Default::default() }
+        }
     }
 }
 
-/// A stored record on the wire.
-fn record(stored: &Stored) -> v1::RecordView {
-    let record = &stored.record;
+fn head<F>(record: &Record<F>, sequence: Sequence, hash: RecordHash) -> v1::RecordView {
     v1::RecordView {
-        sequence: stored.sequence,
+        sequence,
         record_id: record.id.to_string(),
-        registration_id: stored.registration.to_string(),
         at: Some(timestamp(record.at)),
         actor: record.actor.to_string(),
         cause: record.cause.map(|cause| cause.to_string()).unwrap_or_default(),
         trace: record.trace.map(|trace| hex::encode(trace.trace_id)).unwrap_or_default(),
         previous_sequence: record.previous.map(|link| link.sequence).unwrap_or_default(),
         previous_hash: record.previous.map(|link| hex::encode(link.hash.0)).unwrap_or_default(),
-        hash: hex::encode(stored.hash.0),
-        events: record.events.iter().map(event).collect(),
+        hash: hex::encode(hash.0),
+        ..Default::default()
     }
 }
 
 /// An event on the wire: its fields as they are stored, bytes as hex digits, what is sealed as its length only.
 pub fn event(event: &Event) -> v1::EventView {
-    let mut fields = serde_json::to_value(event).unwrap_or_default();
+    view(event.name(), event.tag(), event.schema_version(), event)
+}
+
+fn maker_event(event: &MakerEvent) -> v1::EventView {
+    view(event.name(), event.tag(), event.schema_version(), event)
+}
+
+fn view(name: &str, tag: u16, version: u16, fields: &impl Serialize) -> v1::EventView {
+    let mut fields = serde_json::to_value(fields).unwrap_or_default();
     tidy(&mut fields);
     v1::EventView {
-        name: event.name().to_owned(),
-        tag: event.tag().into(),
-        version: event.schema_version().into(),
+        name: name.to_owned(),
+        tag: tag.into(),
+        version: version.into(),
         fields: serde_json::from_value(fields).ok(),
     }
 }
