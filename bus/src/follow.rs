@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::connection::Connection;
 use crate::log::{Follow, FollowError, FollowItem, Head, Page, Unavailable};
 use crate::nats_log::head;
+use crate::whole::{RawMessage, RawPage};
 
 /// Silence after which the end of the stream is compared with what has arrived.
 const WATCHDOG_AFTER: Duration = Duration::from_secs(5);
@@ -28,6 +29,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct NatsFollow {
     connection: Connection,
     stream: Stream<()>,
+    /// Of which subjects; of all when there is none.
+    filters: Vec<String>,
     /// Nothing while the server is away.
     messages: Option<Ordered>,
     connected: watch::Receiver<u64>,
@@ -51,7 +54,17 @@ enum Heard {
 }
 
 impl NatsFollow {
+    /// Follows all records.
     pub async fn open(connection: Connection, after: Sequence) -> Result<Self, FollowError> {
+        Self::open_filtered(connection, after, subject::all_records().map(str::to_owned).to_vec()).await
+    }
+
+    /// Follows what stands on these subjects; everything when there is none.
+    pub async fn open_filtered(
+        connection: Connection,
+        after: Sequence,
+        filters: Vec<String>,
+    ) -> Result<Self, FollowError> {
         let start = head(&connection).await?;
         if after > start.last_sequence {
             return Err(FollowError::Rewound { seen: after, last: start.last_sequence });
@@ -64,6 +77,7 @@ impl NatsFollow {
         let mut follow = Self {
             connection,
             stream,
+            filters,
             messages: None,
             connected,
             seen: after,
@@ -83,7 +97,7 @@ impl NatsFollow {
         let config = OrderedConfig {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.seen + 1 },
             replay_policy: ReplayPolicy::Instant,
-            filter_subjects: subject::all_records().map(str::to_owned).to_vec(),
+            filter_subjects: self.filters.clone(),
             ..OrderedConfig::default()
         };
         let doing = "follow the log";
@@ -113,18 +127,19 @@ impl NatsFollow {
         next.await.unwrap_or(Heard::Nothing)
     }
 
-    fn take(&mut self, message: &Message, page: &mut Page) {
+    fn take(&mut self, message: &Message, page: &mut RawPage) {
         let Ok(info) = message.info() else {
             return;
         };
         self.heard = Instant::now();
         self.seen = info.stream_sequence;
         self.caught_up |= info.pending == 0 || self.seen >= self.start.last_sequence;
-        page.items.push(FollowItem::read(&message.subject, self.seen, &message.payload));
+        let (subject, payload) = (message.subject.clone(), message.payload.clone());
+        page.items.push(RawMessage::new(self.seen, subject, payload));
     }
 
     /// What has already arrived, without waiting.
-    fn drain(&mut self, page: &mut Page, max: usize) {
+    fn drain(&mut self, page: &mut RawPage, max: usize) {
         while page.items.len() < max {
             match self.messages.as_mut().and_then(|messages| messages.next().now_or_never()) {
                 Some(Some(Ok(message))) => self.take(&message, page),
@@ -182,11 +197,11 @@ fn heard(next: Result<Message, OrderedError>) -> Heard {
     }
 }
 
-#[async_trait]
-impl Follow for NatsFollow {
-    async fn next_page(&mut self, max: usize, max_wait: Duration) -> Result<Page, FollowError> {
+impl NatsFollow {
+    /// As [`Follow::next_page`], of messages as they are stored.
+    pub async fn next_raw(&mut self, max: usize, max_wait: Duration) -> Result<RawPage, FollowError> {
         let deadline = Instant::now() + max_wait;
-        let mut page = Page::default();
+        let mut page = RawPage::default();
         while page.items.is_empty() {
             match self.hear(deadline).await {
                 Heard::Message(message) => {
@@ -211,5 +226,14 @@ impl Follow for NatsFollow {
         }
         page.caught_up = self.caught_up;
         Ok(page)
+    }
+}
+
+#[async_trait]
+impl Follow for NatsFollow {
+    async fn next_page(&mut self, max: usize, max_wait: Duration) -> Result<Page, FollowError> {
+        let RawPage { items, caught_up } = self.next_raw(max, max_wait).await?;
+        let read = |message: &RawMessage| FollowItem::read(message.subject(), message.sequence, &message.payload);
+        Ok(Page { items: items.iter().map(read).collect(), caught_up })
     }
 }

@@ -27,6 +27,7 @@ pub mod seal;
 pub mod state;
 pub mod subject;
 pub mod time;
+pub mod tlog;
 pub mod trace;
 pub mod vitals;
 pub mod words;
