@@ -1,10 +1,13 @@
 //! The command line.
 
 mod operate;
+mod verify;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use verify::VerifyArgs;
 
 pub use operate::{
     CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, MetricsArgs, PauseArgs, RedeliverArgs,
@@ -63,6 +66,8 @@ pub enum Command {
     /// List webhooks and deliver the past again
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
+    /// Check that the log is the one that was written, message by message; accept one that is not
+    Verify(VerifyArgs),
     /// Check and list the files that describe makers
     #[command(subcommand)]
     Connectors(ConnectorsCommand),

@@ -10,8 +10,12 @@ mod grpc;
 mod household;
 mod http;
 mod serve;
+mod service_file;
 mod show;
 mod telemetry;
+mod trust;
+mod verify;
+mod view_check;
 mod waits;
 
 use std::process::ExitCode;
@@ -66,6 +70,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Redrive(args) => answered(client::redrive(args).await),
         Command::Webhooks(command) => answered(client::webhooks(command).await),
         Command::Connectors(command) => connectors(&command),
+        Command::Verify(args) => verify::run(args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "regflow", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::connection::{Access, Connection};
 use crate::direct::Direct;
 use crate::follow::NatsFollow;
-use crate::log::{FollowError, Incarnation, Unavailable};
+use crate::log::{FollowError, FollowItem, Incarnation, Unavailable};
 
 /// A message as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,12 @@ pub struct RawFollow(NatsFollow);
 impl RawMessage {
     pub(crate) const fn new(sequence: Sequence, subject: Subject, payload: Bytes) -> Self {
         Self { sequence, subject, payload }
+    }
+
+    /// What it says, as readers of the log see it.
+    #[must_use]
+    pub fn read(&self) -> FollowItem {
+        FollowItem::read(&self.subject, self.sequence, &self.payload)
     }
 
     /// Where it was published.

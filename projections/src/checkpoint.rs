@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// What the bytes of rows, keys and checkpoint mean. Any change of them is a new number; the view is then rebuilt.
-pub(crate) const SCHEMA: u32 = 3;
+pub(crate) const SCHEMA: u32 = 4;
 /// Bytes of the schema's number, which come first in every schema.
 const SCHEMA_BYTES: usize = 4;
 /// One more than the highest number of a status.
@@ -20,12 +20,27 @@ pub struct Checkpoint {
     pub sequence: Sequence,
     /// What its bytes hash to: the log must still hold the same record there.
     pub hash: RecordHash,
+    /// How many records the view has taken in.
+    pub count: u64,
+    /// What they were: each record's place and hash, chained by BLAKE3.
+    pub digest: [u8; 32],
 }
 
 impl Checkpoint {
     /// Where a view begins.
     pub(crate) const fn nothing_seen(incarnation: i64) -> Self {
-        Self { incarnation, sequence: 0, hash: RecordHash([0; 32]) }
+        Self { incarnation, sequence: 0, hash: RecordHash([0; 32]), count: 0, digest: [0; 32] }
+    }
+
+    /// The next record is taken in.
+    pub(crate) fn take(&mut self, sequence: Sequence, hash: RecordHash) {
+        let mut link = [0; 32 + 8 + 32];
+        link[..32].copy_from_slice(&self.digest);
+        link[32..40].copy_from_slice(&sequence.to_be_bytes());
+        link[40..].copy_from_slice(&hash.0);
+        self.digest = *blake3::hash(&link).as_bytes();
+        (self.sequence, self.hash) = (sequence, hash);
+        self.count += 1;
     }
 }
 
@@ -74,6 +89,8 @@ struct SavedV1 {
     incarnation: i64,
     sequence: Sequence,
     hash: [u8; 32],
+    count: u64,
+    digest: [u8; 32],
     counts: [u64; STATUSES],
 }
 
@@ -112,8 +129,8 @@ fn place(status: Status) -> usize {
 
 impl Saved {
     pub(crate) fn to_bytes(self) -> Option<Vec<u8>> {
-        let Checkpoint { incarnation, sequence, hash } = self.checkpoint;
-        with_schema(SCHEMA, &SavedV1 { incarnation, sequence, hash: hash.0, counts: self.counts.0 })
+        let Checkpoint { incarnation, sequence, hash, count, digest } = self.checkpoint;
+        with_schema(SCHEMA, &SavedV1 { incarnation, sequence, hash: hash.0, count, digest, counts: self.counts.0 })
     }
 }
 
@@ -121,8 +138,8 @@ impl Persisted for Saved {
     const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, BadCheckpoint> {
-        let SavedV1 { incarnation, sequence, hash, counts } = split_schema(SCHEMA, bytes)?;
-        let checkpoint = Checkpoint { incarnation, sequence, hash: RecordHash(hash) };
+        let SavedV1 { incarnation, sequence, hash, count, digest, counts } = split_schema(SCHEMA, bytes)?;
+        let checkpoint = Checkpoint { incarnation, sequence, hash: RecordHash(hash), count, digest };
         Ok(Self { checkpoint, counts: Counts(counts) })
     }
 
@@ -139,7 +156,8 @@ mod tests {
         let mut counts = Counts::default();
         counts.moved(None, Status::Pending);
         counts.moved(Some(Status::Pending), Status::Expired);
-        let checkpoint = Checkpoint { incarnation: -5, sequence: 7, hash: RecordHash([9; 32]) };
+        let mut checkpoint = Checkpoint::nothing_seen(-5);
+        checkpoint.take(7, RecordHash([9; 32]));
         Saved { checkpoint, counts }
     }
 
@@ -149,6 +167,20 @@ mod tests {
         assert_eq!(Saved::from_bytes(&bytes), Ok(saved()));
         assert_eq!(saved().counts.of(Status::Expired), 1);
         assert_eq!(saved().counts.total(), 1);
+    }
+
+    #[test]
+    fn the_digest_tells_other_records_and_another_order() {
+        let after = |records: &[(Sequence, u8)]| {
+            let mut checkpoint = Checkpoint::nothing_seen(-5);
+            records.iter().for_each(|(sequence, byte)| checkpoint.take(*sequence, RecordHash([*byte; 32])));
+            (checkpoint.count, checkpoint.digest)
+        };
+        let base = after(&[(1, 1), (2, 2)]);
+        assert_eq!((base.0, base), (2, after(&[(1, 1), (2, 2)])));
+        for other in [&[(1, 1), (3, 2)][..], &[(1, 1), (2, 3)], &[(2, 2), (1, 1)], &[(1, 1)]] {
+            assert_ne!(after(other), base);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 use super::errors;
+use super::trust;
 use super::views::Views;
 
 /// The audit service.
@@ -19,6 +20,7 @@ use super::views::Views;
 pub struct AuditService {
     pub log: Arc<dyn EventLog>,
     pub views: Arc<Views>,
+    pub trust: bus::Trust,
 }
 
 #[tonic::async_trait]
@@ -32,6 +34,23 @@ impl Audit for AuditService {
         let history = self.log.load(shard, id).await.map_err(|error| errors::of_journal(&error.into()))?;
         let records: Vec<_> = history.iter().map(record).map(Ok).collect();
         Ok(Response::new(Box::pin(tokio_stream::iter(records))))
+    }
+
+    type VerifyStream = std::pin::Pin<Box<dyn Stream<Item = Result<v1::VerifyUpdate, Status>> + Send>>;
+
+    async fn verify(&self, _: Request<v1::VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
+        Ok(Response::new(Box::pin(trust::verify(&self.trust, &self.views))))
+    }
+
+    async fn accept_log(
+        &self,
+        request: Request<v1::AcceptLogRequest>,
+    ) -> Result<Response<v1::AcceptLogResponse>, Status> {
+        trust::accept(&self.trust, request.get_ref()).map(Response::new)
+    }
+
+    async fn get_log_state(&self, _: Request<v1::GetLogStateRequest>) -> Result<Response<v1::LogState>, Status> {
+        Ok(Response::new(trust::state(&self.trust)))
     }
 }
 

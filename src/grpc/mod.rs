@@ -13,6 +13,7 @@ mod operations;
 mod overview;
 mod redrive;
 mod registrations;
+pub mod trust;
 mod views;
 mod watch;
 mod webhooks;
@@ -81,7 +82,7 @@ impl Services {
                 overviews,
                 shutdown: shutdown.clone(),
             },
-            audit: AuditService { log: world.log.clone(), views: views.clone() },
+            audit: AuditService { log: world.log.clone(), views: views.clone(), trust: world.trust.clone() },
             catalog: CatalogService { world: world.clone() },
             operations: OperationsService {
                 world: world.clone(),

@@ -54,6 +54,24 @@ pub enum FlawKind {
     BadTree,
 }
 
+impl FlawKind {
+    /// The kind in one word, for machines.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Differs => "differs",
+            Self::Rewound => "rewound",
+            Self::Replaced => "replaced",
+            Self::BrokenLink => "broken_link",
+            Self::Forked => "forked",
+            Self::OtherRoot => "other_root",
+            Self::BadHead => "bad_head",
+            Self::BadTree => "bad_tree",
+        }
+    }
+}
+
 /// Something that is not as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Flaw {

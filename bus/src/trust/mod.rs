@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use events::tlog::TreeHead;
-use events::{NoteSigner, Sequence, Timestamp};
+use events::{NoteSigner, NoteVerifier, Sequence, Timestamp};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -106,6 +106,7 @@ struct Shared {
     status: watch::Sender<TrustStatus>,
     /// Nothing while the log is read-only.
     verifier: Mutex<Option<Verifier>>,
+    accepted: CancellationToken,
 }
 
 /// A trouble, or something that stands in the way of finding out.
@@ -144,7 +145,8 @@ impl Trust {
     /// [`TrustError`] when that cannot be found out.
     pub async fn open(log: WholeLog, options: TrustOptions) -> Result<Self, TrustError> {
         let (gate, status) = (Gate::default(), watch::Sender::default());
-        let trust = Self(Arc::new(Shared { log, options, gate, status, verifier: Mutex::new(None) }));
+        let (verifier, accepted) = (Mutex::new(None), CancellationToken::new());
+        let trust = Self(Arc::new(Shared { log, options, gate, status, verifier, accepted }));
         let era = trust.io(trust.folder().era())?;
         if let Some(trouble) = era.trouble {
             trust.believe_last_head();
@@ -212,6 +214,30 @@ impl Trust {
         let kept = self.io(self.folder().distrust(&trouble, (self.0.options.clock)()));
         self.tell(None, 0);
         kept
+    }
+
+    /// An operator takes the log as it is now; see [`TrustFolder::accept`]. The service must start anew: what it knows is of
+    /// the log that was.
+    ///
+    /// # Errors
+    /// [`TrustError::Folder`]; it may be tried again.
+    pub fn accept(&self, operator: &str, reason: &str) -> Result<Option<Accepted>, TrustError> {
+        let accepted = self.io(self.folder().accept(operator, reason, (self.0.options.clock)()))?;
+        if accepted.is_some() {
+            self.0.accepted.cancel();
+        }
+        Ok(accepted)
+    }
+
+    /// Waits until an operator has accepted the log.
+    pub async fn until_accepted(&self) {
+        self.0.accepted.cancelled().await;
+    }
+
+    /// Who can check the signed heads.
+    #[must_use]
+    pub fn key(&self) -> &NoteVerifier {
+        self.0.options.signer.verifier()
     }
 
     /// Verifies what comes until `shutdown`; signs a head now and then, and a last one at the end.

@@ -2,5 +2,6 @@
 
 mod corruptions;
 mod damage;
+mod speed;
 mod store;
 mod verifier;
