@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use bus::{Check, Embedded, EmbeddedOptions, ReadOptions, TrustFolder, WholeLog};
+use bus::{Check, Embedded, EmbeddedOptions, ReadOptions, Trouble, TrustFolder, WholeLog};
 use events::NoteVerifier;
 use handlers::system_clock;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -52,14 +52,14 @@ async fn verify(args: VerifyArgs) -> Result<bool, ClientError> {
     }
     if args.print_key {
         let key = match &args.data {
-            Some(data) => key_of(data)?.to_string(),
+            Some(data) => key_of(data, settings_of(&args)?)?.to_string(),
             None => state(&args).await?.key,
         };
         show::say(&key)?;
         return Ok(true);
     }
     let (report, own) = match (&args.data, &args.nats) {
-        (Some(data), _) => of_folder(data, known.clone()).await?,
+        (Some(data), _) => of_folder(data, settings_of(&args)?, known.clone()).await?,
         (None, Some(url)) => of_server(url, &args, known.clone()).await?,
         (None, None) => online(&args).await?,
     };
@@ -92,14 +92,17 @@ async fn online(args: &VerifyArgs) -> Result<(v1::VerifyReport, bool), ClientErr
 }
 
 /// The log in a data folder that nobody serves.
-async fn of_folder(data: &Path, known: Option<NoteVerifier>) -> Result<(v1::VerifyReport, bool), ClientError> {
+async fn of_folder(
+    data: &Path,
+    settings: Settings,
+    known: Option<NoteVerifier>,
+) -> Result<(v1::VerifyReport, bool), ClientError> {
     let store = data.join(NATS_FOLDER);
     if !store.is_dir() {
         return Err(anyhow::anyhow!("{} has no log of an embedded NATS", data.display()).into());
     }
     let own = known.is_none();
-    let key = known.map_or_else(|| key_of(data), Ok)?;
-    let settings = Settings::load(None)?;
+    let key = known.map_or_else(|| key_of(data, settings.clone()), Ok)?;
     let binary = Some(settings.nats.binary).filter(|path| !path.is_empty()).map(Into::into);
     let options = EmbeddedOptions { data_dir: store, binary, ..EmbeddedOptions::default() };
     let server = Embedded::start(options).await.context("failed to start the nats-server of the data folder")?;
@@ -111,7 +114,8 @@ async fn of_folder(data: &Path, known: Option<NoteVerifier>) -> Result<(v1::Veri
     log.leave();
     server.stop().await;
     let report = checked?;
-    if let Some(trouble) = report.trouble() {
+    let of_log = |trouble: &Trouble| !matches!(trouble, Trouble::BadHead { .. });
+    if let Some(trouble) = report.trouble().filter(of_log) {
         // so that the next start does not build upon it
         folder.distrust(&trouble, system_clock()).context("failed to remember that the log is not to be trusted")?;
     }
@@ -159,9 +163,12 @@ fn step(bar: &ProgressBar, at: u64, last: u64) {
     bar.set_position(at);
 }
 
+fn settings_of(args: &VerifyArgs) -> Result<Settings, ClientError> {
+    Ok(crate::settings(args.config.clone())?)
+}
+
 /// The public half of the key of a data folder; none is made where there is none.
-fn key_of(data: &Path) -> anyhow::Result<NoteVerifier> {
-    let mut settings = Settings::load(None)?;
+fn key_of(data: &Path, mut settings: Settings) -> anyhow::Result<NoteVerifier> {
     let is_there = data.join(SIGNING_KEY_FILE).exists() || config::secret("REGFLOW_SIGNING_KEY")?.is_some();
     anyhow::ensure!(is_there, "{} has no signing key; give the public one by --key", data.display());
     data.clone_into(&mut settings.server.data);

@@ -171,7 +171,7 @@ impl Gate {
         Ok(link)
     }
 
-    /// Closes when a reader found another log; the reader then waits like all others.
+    /// Closes when a reader found another log than the one that it was reading; the reader then waits like all others.
     fn learn(&self, error: FollowError) -> Result<(), FollowError> {
         match error {
             FollowError::Unavailable(error) => Err(error.into()),
@@ -183,6 +183,16 @@ impl Gate {
                 self.close(Trouble::Replaced);
                 Ok(())
             }
+        }
+    }
+
+    /// The same of a reader that begins: what it has seen counts only up to where the log was verified. After an operator has
+    /// accepted a shorter log, a reader of the one before must begin anew, and that is no news.
+    fn learn_at_beginning(&self, error: FollowError) -> Result<(), FollowError> {
+        let verified = (*self.0.believed.borrow()).map_or(0, |head| head.last_sequence);
+        match error {
+            FollowError::Rewound { seen, .. } if seen > verified => Err(error),
+            FollowError::Rewound { .. } | FollowError::Replaced | FollowError::Unavailable(_) => self.learn(error),
         }
     }
 }
@@ -234,7 +244,7 @@ impl<L: EventLog> EventLog for GatedLog<L> {
         match self.log.follow(from).await {
             Ok(follow) => Ok(Box::new(GatedFollow { follow: Some(follow), gate })),
             Err(error) => {
-                gate.learn(error)?;
+                gate.learn_at_beginning(error)?;
                 Ok(Box::new(GatedFollow { follow: None, gate }))
             }
         }

@@ -1,11 +1,10 @@
 //! What verification costs for each message, without reading it: its leaf, the tree, and the link of a record.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use events::event::Cancelled;
-use events::record::{hash_of, previous_of};
-use events::tlog::{Edge, leaf};
-use events::{Actor, Link, Record, RecordHash, RecordId, Timestamp};
-use regflow_events as events;
+use regflow_events::event::Cancelled;
+use regflow_events::record::{hash_of, previous_of};
+use regflow_events::tlog::{Edge, leaf};
+use regflow_events::{Actor, Link, Record, RecordHash, RecordId, Timestamp};
 use uuid::Uuid;
 
 fn verify(criterion: &mut Criterion) {

@@ -14,6 +14,9 @@ pub struct VerifyArgs {
     /// Check a data folder whose service does not run: its nats-server is started for it and stopped after
     #[arg(long, conflicts_with = "nats")]
     pub data: Option<PathBuf>,
+    /// With --data: the settings file; `regflow.toml` here when there is one
+    #[arg(long)]
+    pub config: Option<PathBuf>,
     /// Check the log on this NATS server: its chains, and with --trust what was verified of it
     #[arg(long)]
     pub nats: Option<String>,

@@ -36,6 +36,7 @@ pub fn verify(trust: &Trust, views: &Arc<Views>) -> Updates {
 
 async fn check(
     trust: &Trust,
+    views: &Views,
     sender: &mpsc::Sender<Result<v1::VerifyUpdate, Status>>,
 ) -> Result<v1::VerifyUpdate, Status> {
     let check = trust.check();
