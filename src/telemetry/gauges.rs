@@ -57,6 +57,8 @@ async fn look(world: &World, views: &Views, engine: &EngineHandle) -> Look {
     if let Ok(head) = world.log.head().await {
         let behind = head.last_sequence.saturating_sub(views.status.position());
         look.lag.push((float(behind), Vec::new()));
+        let unverified = head.last_sequence.saturating_sub(world.trust.status().verified);
+        look.unverified.push((float(unverified), Vec::new()));
     }
     let (in_use, all) = world.browsers.in_use();
     let state = |word| vec![KeyValue::new("regflow.state", word)];
@@ -74,7 +76,6 @@ async fn look(world: &World, views: &Views, engine: &EngineHandle) -> Look {
 fn of_trust(look: &mut Look, world: &World, now: events::Timestamp) {
     let status = world.trust.status();
     look.verified.push((float(status.verified), Vec::new()));
-    look.unverified.push((float(status.last.saturating_sub(status.verified)), Vec::new()));
     look.broken.push((float(status.broken), Vec::new()));
     look.read_only.push((if status.trouble.is_some() { 1.0 } else { 0.0 }, Vec::new()));
     if let Some(head) = status.head {
