@@ -126,7 +126,6 @@ impl Gate {
 
     /// Closes it; the first trouble stays.
     pub fn close(&self, trouble: Trouble) {
-        self.0.closed.store(true, Ordering::Release);
         self.0.trouble.send_if_modified(|known| {
             let is_first = known.is_none();
             if is_first {
@@ -135,6 +134,7 @@ impl Gate {
             }
             is_first
         });
+        self.0.closed.store(true, Ordering::Release);
     }
 
     /// The log up to here was verified.
@@ -153,10 +153,13 @@ impl Gate {
     }
 
     fn check(&self) -> Result<Sequence, AppendError> {
-        match self.trouble().filter(|_| self.is_closed()) {
-            Some(trouble) => Err(AppendError::ReadOnly(trouble)),
-            None => Ok(self.0.highest.load(Ordering::Relaxed)),
+        // the flag alone is looked at while all is well: this stands before every append
+        if self.is_closed()
+            && let Some(trouble) = self.trouble()
+        {
+            return Err(AppendError::ReadOnly(trouble));
         }
+        Ok(self.0.highest.load(Ordering::Relaxed))
     }
 
     /// What became of an append that began when `known` was the highest place: a lower one was given out twice.
