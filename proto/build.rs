@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use protox::prost::Message;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "regflow/v1/registration.proto",
     "regflow/v1/registrations.proto",
     "regflow/v1/explanation.proto",
     "regflow/v1/operations.proto",
     "regflow/v1/audit.proto",
+    "regflow/v1/trust.proto",
     "regflow/v1/catalog.proto",
     "regflow/v1/analytics.proto",
     "regflow/v1/proofs.proto",

@@ -4,6 +4,7 @@ mod audit;
 mod operate;
 mod proof;
 mod persons;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use audit::{
     AsOfArgs, AuditArgs, AuditCommand, ExportArgs, InspectArgs, MomentArg, ShowArgs, SourceArgs, WishArgs,
 };
+pub use verify::VerifyArgs;
+
 pub use operate::{
     CheckArgs, CircuitArgs, CircuitWish, ConnectorsCommand, MakersArgs, MetricsArgs, PauseArgs, RedeliverArgs,
     RedriveArgs, WebhooksCommand, Why,
@@ -81,6 +84,8 @@ pub enum Command {
     /// Rotate the master key
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Check that the log is the one that was written, message by message; accept one that is not
+    Verify(VerifyArgs),
     /// Check and list the files that describe makers
     #[command(subcommand)]
     Connectors(ConnectorsCommand),

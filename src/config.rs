@@ -216,6 +216,8 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D
 #[serde(deny_unknown_fields)]
 pub struct AuditSettings {
     pub origin: String,
+    pub checkpoint_s: u64,
+    pub witness: String,
 }
 
 /// `[log]`
@@ -277,6 +279,7 @@ impl Settings {
             ("browser.sessions", self.browser.sessions),
             ("smtp.connections", self.smtp.connections),
             ("nats.replicas", self.nats.replicas),
+            ("audit.checkpoint_s", usize::try_from(self.audit.checkpoint_s).unwrap_or(usize::MAX)),
             ("delivery.concurrency", self.delivery.concurrency),
             ("delivery.timeout_ms", usize::try_from(self.delivery.timeout_ms).unwrap_or(usize::MAX)),
         ];

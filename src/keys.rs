@@ -14,7 +14,7 @@ use crate::secrets;
 /// The master key's file below the data folder, when it comes from nowhere else.
 const MASTER_KEY_FILE: &str = "master.key";
 /// The same of the key that signs heads of the log and proofs.
-const SIGNING_KEY_FILE: &str = "signing.key";
+pub const SIGNING_KEY_FILE: &str = "signing.key";
 const MASTER_KEY: &str = "REGFLOW_MASTER_KEY";
 /// The master key before, until everything is wrapped anew.
 const OLD_MASTER_KEY: &str = "REGFLOW_MASTER_KEY_OLD";

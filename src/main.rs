@@ -18,8 +18,12 @@ mod press;
 mod proof;
 mod secrets;
 mod serve;
+mod service_file;
 mod show;
 mod telemetry;
+mod trust;
+mod verify;
+mod view_check;
 mod waits;
 
 use std::process::ExitCode;
@@ -83,6 +87,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Keys(KeysCommand::Rotate(args)) => answered(client::rotate(args).await),
         Command::Connectors(command) => connectors(&command),
         Command::PacketWorker(args) => ended(press::work(&args).map(|()| true)),
+        Command::Verify(args) => verify::run(args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "regflow", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bus::{
-    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, Lease, LeaseOptions, Outbox, Topology, Writes,
+    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, GatedLog, Lease, LeaseOptions, Outbox, Topology, Trust,
+    Writes,
 };
 use connectors::{ApiClient, ApiOptions, Catalog};
 use events::schedule::Schedule;
@@ -17,7 +18,6 @@ use handlers::webhooks::{EndpointOptions, WebhookOptions, Webhooks};
 use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, rotation, system_clock};
 use mail::{Mailer, SmtpConfig, Templates};
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -30,27 +30,35 @@ use crate::http::{self, HttpOptions};
 use crate::keys::{self, MasterKeys};
 use crate::press::packets;
 use crate::secrets;
+use crate::service_file::SERVICE_FILE;
+pub use crate::service_file::ServiceFile;
 use crate::telemetry;
 
 /// The embedded server's folder below the data folder.
 pub const NATS_FOLDER: &str = "nats";
 /// The views' folder below the data folder.
-const VIEWS_FOLDER: &str = "views";
-/// Tells other programs where the service is, while it runs.
-const SERVICE_FILE: &str = "service.json";
-/// How often a child's file is looked for.
-const POLL: Duration = Duration::from_millis(20);
+pub const VIEWS_FOLDER: &str = "views";
+/// What was verified of the log, below the data folder.
+pub const TRUST_FOLDER: &str = "trust";
 /// Interrupted, as shells count it.
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let shutdown = shutdown_signal();
-    let running = Box::pin(start(settings, shutdown.clone())).await?;
-    tracing::info!(page = %format_args!("http://{}/", running.http_addr), grpc = %running.grpc_addr, nats = secrets::masked(&running.nats_url), "regflow serves");
-    shutdown.cancelled().await;
-    tracing::info!("stopping; what is under way stays in the log");
-    running.stopped().await
+    loop {
+        let serving = shutdown.child_token();
+        let running = Box::pin(start(settings.clone(), serving.clone())).await?;
+        tracing::info!(page = %format_args!("http://{}/", running.http_addr), grpc = %running.grpc_addr, nats = secrets::masked(&running.nats_url), "regflow serves");
+        until(serving.clone(), running.world.trust.until_accepted()).await;
+        let starts_anew = !serving.is_cancelled();
+        serving.cancel();
+        tracing::info!(starts_anew, "stopping; what is under way stays in the log");
+        running.stopped().await?;
+        if !starts_anew {
+            return Ok(());
+        }
+    }
 }
 
 /// A token that SIGINT or SIGTERM cancels. A second signal ends the process at once.
@@ -74,39 +82,6 @@ pub fn shutdown_signal() -> CancellationToken {
         }
     });
     token
-}
-
-/// Where a running service is; written once it is ready.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ServiceFile {
-    pub pid: u32,
-    pub grpc: String,
-    pub http: String,
-    pub nats_url: String,
-    pub nats_pid: Option<u32>,
-}
-
-impl ServiceFile {
-    /// The file of a service that was just started on `data`.
-    pub async fn wait_for(data: &Path, patience: Duration) -> anyhow::Result<Self> {
-        let (path, asked) = (data.join(SERVICE_FILE), Instant::now());
-        loop {
-            if let Ok(text) = std::fs::read_to_string(&path) {
-                return serde_json::from_str(&text).context("failed to read where the service is");
-            }
-            if asked.elapsed() > patience {
-                bail!("the service did not come up within {} s", patience.as_secs());
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Whole or not at all: a reader never sees half of it.
-    fn write(&self, data: &Path) -> anyhow::Result<()> {
-        let draft = data.join(format!("{SERVICE_FILE}.draft"));
-        std::fs::write(&draft, serde_json::to_vec_pretty(self)?)?;
-        std::fs::rename(&draft, data.join(SERVICE_FILE)).context("failed to tell where the service is")
-    }
 }
 
 /// A service that serves.
@@ -160,7 +135,8 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let lease = bus.lease(LeaseOptions::default(), readers_end.clone()).await?;
     let webhooks = webhooks(&settings, bus.outbox.clone(), lease.clone())?;
     webhooks.prepare().await.context("failed to prepare the webhooks")?;
-    let (world, listeners) = parts.into_world(bus, lease.clone(), &settings)?;
+    let trust = crate::trust::open(&settings, bus.whole.clone(), &parts.signer).await?;
+    let (world, listeners) = parts.into_world(bus, lease.clone(), trust, &settings)?;
 
     let log = world.log.clone();
     let views_folder = settings.server.data.join(VIEWS_FOLDER);
@@ -171,6 +147,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
     let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
     let delivering = tokio::spawn(webhooks.clone().run(readers_end.clone()));
+    let verifying = tokio::spawn(crate::trust::run(world.clone(), readers_end.clone()));
     let (grpc_addr, http_addr) = (listeners.grpc.local_addr()?, listeners.http.local_addr()?);
     let services = Services::new(&world, &views, &handle, &webhooks, settings.submit_timeout(), shutdown.clone());
     tokio::spawn(until(readers_end.clone(), rotation::resume(world.clone())));
@@ -189,7 +166,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         grpc: tokio::spawn(grpc::serve(over_grpc, shutdown.clone())),
         http: tokio::spawn(http::serve(over_http, shutdown)),
         engine,
-        readers: feeders.into_iter().chain([notifier, delivering, looker]).collect(),
+        readers: feeders.into_iter().chain([notifier, delivering, verifying, looker]).collect(),
         readers_end,
     };
     running.wait_until_ready(ready).await?;
@@ -265,13 +242,20 @@ impl Parts {
         })
     }
 
-    fn into_world(self, bus: Bus, lease: Lease, settings: &Settings) -> anyhow::Result<(Arc<World>, Listeners)> {
+    fn into_world(
+        self,
+        bus: Bus,
+        lease: Lease,
+        trust: Trust,
+        settings: &Settings,
+    ) -> anyhow::Result<(Arc<World>, Listeners)> {
         let public_url = match settings.server.public_url.trim_end_matches('/') {
             "" => format!("http://{}", self.listeners.http.local_addr()?),
             url => url.to_owned(),
         };
         let world = World {
-            log: Arc::new(bus.log),
+            log: Arc::new(GatedLog::new(bus.log, trust.gate())),
+            trust,
             lease,
             keys: bus.keys,
             objects: Arc::new(bus.objects),

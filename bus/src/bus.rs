@@ -23,6 +23,7 @@ use crate::notify::NotifyLog;
 use crate::objects::NatsObjects;
 use crate::outbox::Outbox;
 use crate::topology::Topology;
+use crate::whole::WholeLog;
 
 /// Longest wait for an orderly end of the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -119,6 +120,8 @@ pub struct Bus {
     pub notify: Arc<NotifyLog>,
     /// Notifications on their way to programs elsewhere.
     pub outbox: Outbox,
+    /// The log's stream as it is stored, for those who check it.
+    pub whole: WholeLog,
     /// What is known of the safety of writes.
     pub durability: Durability,
     connection: Connection,
@@ -162,6 +165,7 @@ impl Bus {
             objects: NatsObjects::open(&connection).await?,
             notify: Arc::new(NotifyLog::open(connection.clone()).await?),
             outbox: Outbox::open(&connection).await?,
+            whole: WholeLog::over(connection.clone()).await?,
             durability,
             embedded: options.embedded.is_some(),
             connection,

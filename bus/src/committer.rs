@@ -142,7 +142,7 @@ impl Task {
             match send_batch(&self.connection, &part).await {
                 Ok(ack) => finish_stored(part, ack.sequence),
                 Err(AppendError::Unknown) => settle_all(&self.direct, part).await,
-                Err(AppendError::Unavailable(error)) => finish_failed(part, &AppendError::Unavailable(error)),
+                Err(error @ (AppendError::Unavailable(_) | AppendError::ReadOnly(_))) => finish_failed(part, &error),
                 Err(AppendError::Conflict { .. } | AppendError::TooLarge) if part.len() > HALVE_ABOVE => {
                     let second = part.split_off(part.len() / 2);
                     parts.extend([second, part]);

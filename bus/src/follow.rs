@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::connection::Connection;
 use crate::log::{Follow, FollowError, FollowItem, Head, Page, Unavailable};
 use crate::nats_log::head;
+use crate::whole::{RawMessage, RawPage};
 
 /// Silence after which the end of the stream is compared with what has arrived.
 const WATCHDOG_AFTER: Duration = Duration::from_secs(5);
@@ -51,6 +52,7 @@ enum Heard {
 }
 
 impl NatsFollow {
+    /// Follows everything behind a place.
     pub async fn open(connection: Connection, after: Sequence) -> Result<Self, FollowError> {
         let start = head(&connection).await?;
         if after > start.last_sequence {
@@ -112,22 +114,19 @@ impl NatsFollow {
         next.await.unwrap_or(Heard::Nothing)
     }
 
-    fn take(&mut self, message: &Message, page: &mut Page) {
+    fn take(&mut self, message: &Message, page: &mut RawPage) {
         let Ok(info) = message.info() else {
             return;
         };
         self.heard = Instant::now();
         self.seen = info.stream_sequence;
         self.caught_up |= info.pending == 0 || self.seen >= self.start.last_sequence;
-        // here, not by a filter of the consumer: with one the server looks through all subjects of a block for each message
-        if !subject::holds_records(&message.subject) {
-            return;
-        }
-        page.items.push(FollowItem::read(&message.subject, self.seen, &message.payload));
+        let (subject, payload) = (message.subject.clone(), message.payload.clone());
+        page.items.push(RawMessage::new(self.seen, subject, payload));
     }
 
     /// What has already arrived, without waiting.
-    fn drain(&mut self, page: &mut Page, max: usize) {
+    fn drain(&mut self, page: &mut RawPage, max: usize) {
         while page.items.len() < max {
             match self.messages.as_mut().and_then(|messages| messages.next().now_or_never()) {
                 Some(Some(Ok(message))) => self.take(&message, page),
@@ -185,11 +184,11 @@ fn heard(next: Result<Message, OrderedError>) -> Heard {
     }
 }
 
-#[async_trait]
-impl Follow for NatsFollow {
-    async fn next_page(&mut self, max: usize, max_wait: Duration) -> Result<Page, FollowError> {
+impl NatsFollow {
+    /// As [`Follow::next_page`], of messages as they are stored.
+    pub async fn next_raw(&mut self, max: usize, max_wait: Duration) -> Result<RawPage, FollowError> {
         let deadline = Instant::now() + max_wait;
-        let mut page = Page::default();
+        let mut page = RawPage::default();
         while page.items.is_empty() {
             match self.hear(deadline).await {
                 Heard::Message(message) => {
@@ -214,5 +213,16 @@ impl Follow for NatsFollow {
         }
         page.caught_up = self.caught_up;
         Ok(page)
+    }
+}
+
+#[async_trait]
+impl Follow for NatsFollow {
+    async fn next_page(&mut self, max: usize, max_wait: Duration) -> Result<Page, FollowError> {
+        let RawPage { items, caught_up } = self.next_raw(max, max_wait).await?;
+        let read = |message: &RawMessage| FollowItem::read(message.subject(), message.sequence, &message.payload);
+        // here, not by a filter of the consumer: with one the server looks through all subjects of a block for each message
+        let records = items.iter().filter(|message| subject::holds_records(message.subject()));
+        Ok(Page { items: records.map(read).collect(), caught_up })
     }
 }

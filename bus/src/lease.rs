@@ -185,7 +185,7 @@ impl Keeper {
             Ok(()) => Ok(()),
             Err(AppendError::Conflict { .. } | AppendError::Unknown) => self.look_whose(false).await,
             Err(AppendError::Unavailable(error)) => Err(error),
-            Err(error @ (AppendError::TooLarge | AppendError::Refused(_))) => {
+            Err(error @ (AppendError::TooLarge | AppendError::Refused(_) | AppendError::ReadOnly(_))) => {
                 Err(Unavailable::new("take the lease", error))
             }
         }

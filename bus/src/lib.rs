@@ -7,6 +7,8 @@
 //! - [`KeyVault`], [`ObjectStore`], [`NotifyLog`]: person keys, files, what outside subscribers read
 //! - [`Outbox`]: notifications on their way to programs elsewhere, acknowledged one by one
 //! - [`Lease`]: which of several processes does the work
+//! - [`WholeLog`], [`Trust`], [`Check`]: the stream as it is stored, its signed heads outside of it, and whether they agree
+//! - [`Gate`]: closes the log for writing once they do not
 //! - [`Embedded`]: a supervised nats-server of our own
 //! - [`Bus`]: all of it behind one URL
 
@@ -20,6 +22,7 @@ mod durability;
 mod embedded;
 mod ensure;
 mod follow;
+mod gate;
 mod keeper;
 mod key_file;
 mod key_store;
@@ -44,6 +47,8 @@ mod settle;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod topology;
+mod trust;
+mod whole;
 
 pub use batch::Guard;
 pub use bus::{Bus, BusError, BusOptions, Closer, Writes};
@@ -51,6 +56,7 @@ pub use committer::{CommitMode, Committer};
 pub use durability::Durability;
 pub use embedded::{DiskSync, Embedded, EmbeddedError, EmbeddedOptions};
 pub use ensure::TopologyError;
+pub use gate::{Gate, GatedLog, Trouble};
 pub use key_file::{KeyBytes, KeyFileError, key_from_hex, load_or_create_key};
 pub use keys::{KeyError, KeyVault};
 pub use lease::{Lease, LeaseOptions};
@@ -66,3 +72,8 @@ pub use outbox::{Again, Deliveries, Delivery, Outbox, Recipient, Since, Standing
 pub use raw::{RawError, raw_ceiling, raw_read};
 pub use read_only::{ReadOnlyLog, ReadOptions};
 pub use topology::{Topology, TopologyFileError};
+pub use trust::{
+    Accepted, Check, CheckError, Era, Flaw, FlawKind, Progress, ReadHead, Report, Trust, TrustError, TrustFolder,
+    TrustOptions, TrustStatus,
+};
+pub use whole::{RawFollow, RawMessage, RawPage, ReadOptions, StreamFacts, WholeLog};

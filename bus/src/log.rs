@@ -7,6 +7,8 @@ use bytes::Bytes;
 use events::record::{Link, Record, RecordError, Stored, StoredMaker};
 use events::{MakerEvent, RegistrationId, Sequence, Shard, subject};
 
+use crate::gate::Trouble;
+
 /// Most records of one registration that [`EventLog::load`] reads back.
 pub(crate) const HISTORY_RECORDS_MAX: usize = 4_096;
 
@@ -160,6 +162,9 @@ pub enum AppendError {
     /// The server refuses it for another reason. Certainly not stored.
     #[error("the server refuses the record: {0}")]
     Refused(String),
+    /// The log is not the one that was verified, and takes nothing until an operator has decided. Certainly not stored.
+    #[error("the log is read-only: {0}; an operator looks with `regflow verify` and decides")]
+    ReadOnly(Trouble),
 }
 
 impl From<RecordError> for AppendError {

@@ -54,5 +54,6 @@ const fn word(error: &AppendError) -> &'static str {
         AppendError::Unavailable(_) => "unavailable",
         AppendError::TooLarge => "too_large",
         AppendError::Refused(_) => "refused",
+        AppendError::ReadOnly(_) => "read_only",
     }
 }

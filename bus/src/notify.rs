@@ -123,7 +123,9 @@ impl NotifyLog {
             Ok(ack) => Ok(ack.sequence),
             Err(AppendError::Conflict { .. } | AppendError::Unknown) => Err(NotifyError::Overtaken),
             Err(AppendError::Unavailable(error)) => Err(error.into()),
-            Err(error @ (AppendError::TooLarge | AppendError::Refused(_))) => Err(NotifyError::Append(error)),
+            Err(error @ (AppendError::TooLarge | AppendError::Refused(_) | AppendError::ReadOnly(_))) => {
+                Err(NotifyError::Append(error))
+            }
         }
     }
 

@@ -31,6 +31,7 @@ pub mod sending;
 pub mod state;
 pub mod subject;
 pub mod time;
+pub mod tlog;
 pub mod trace;
 pub mod vitals;
 pub mod words;

@@ -187,6 +187,39 @@ struct RawEventV1<'a> {
     body: std::borrow::Cow<'a, [u8]>,
 }
 
+impl EnvelopeV1<'_> {
+    const fn previous(&self) -> Result<Option<Link>, RecordError> {
+        match (self.previous_sequence, self.previous_hash) {
+            (0, None) => Ok(None),
+            (sequence @ 1.., Some(hash)) => Ok(Some(Link { sequence, hash: RecordHash(hash) })),
+            (0, Some(_)) | (1.., None) => Err(RecordError::BadEnvelope),
+        }
+    }
+}
+
+fn envelope(bytes: &[u8]) -> Result<EnvelopeV1<'_>, RecordError> {
+    let rest = bytes.strip_prefix(&MAGIC).ok_or(RecordError::NoMagic)?;
+    let (&version, rest) = rest.split_first().ok_or(RecordError::NoMagic)?;
+    if version != WIRE_VERSION {
+        return Err(RecordError::UnknownWireVersion(version));
+    }
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(RecordError::OutOfBounds);
+    }
+    match postcard::take_from_bytes::<EnvelopeV1<'_>>(rest) {
+        Ok((envelope, [])) => Ok(envelope),
+        Ok(_) | Err(_) => Err(RecordError::BadEnvelope),
+    }
+}
+
+/// What the record in stored bytes names as its predecessor, whatever its events are.
+///
+/// # Errors
+/// [`RecordError`] when the bytes are no record.
+pub fn previous_of(bytes: &[u8]) -> Result<Option<Link>, RecordError> {
+    envelope(bytes)?.previous()
+}
+
 impl Actor {
     const fn to_wire(&self) -> (u8, &str) {
         match self {
@@ -255,29 +288,14 @@ impl<F: Fact> Record<F> {
     /// # Errors
     /// [`RecordError`] naming what is wrong; nothing is guessed and no remainder is passed over.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let rest = bytes.strip_prefix(&MAGIC).ok_or(RecordError::NoMagic)?;
-        let (&version, rest) = rest.split_first().ok_or(RecordError::NoMagic)?;
-        if version != WIRE_VERSION {
-            return Err(RecordError::UnknownWireVersion(version));
-        }
-        if bytes.len() > RECORD_BYTES_MAX {
-            return Err(RecordError::OutOfBounds);
-        }
-        match postcard::take_from_bytes::<EnvelopeV1<'_>>(rest) {
-            Ok((envelope, [])) => Self::from_envelope(&envelope),
-            Ok(_) | Err(_) => Err(RecordError::BadEnvelope),
-        }
+        Self::from_envelope(&envelope(bytes)?)
     }
 
     fn from_envelope(envelope: &EnvelopeV1<'_>) -> Result<Self, RecordError> {
         if envelope.events.is_empty() || envelope.events.len() > EVENTS_PER_RECORD_MAX {
             return Err(RecordError::OutOfBounds);
         }
-        let previous = match (envelope.previous_sequence, envelope.previous_hash) {
-            (0, None) => None,
-            (sequence @ 1.., Some(hash)) => Some(Link { sequence, hash: RecordHash(hash) }),
-            (0, Some(_)) | (1.., None) => return Err(RecordError::BadEnvelope),
-        };
+        let previous = envelope.previous()?;
         Ok(Self {
             id: RecordId(Uuid::from_bytes(envelope.id)),
             at: Timestamp(envelope.at_us),

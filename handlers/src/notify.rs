@@ -69,7 +69,9 @@ impl Notifier {
     async fn publish_from_where_it_stands(&mut self) -> Result<(), PublishError> {
         // ends with the last handle of the lease, of which we hold one
         let _ = self.lease.watch().wait_for(|held| *held).await;
-        self.position = self.notify.last_position().await?.unwrap_or(0);
+        // a shorter log was accepted by an operator: what comes now is new, whatever stood there before
+        let last = self.log.head().await.map_err(FollowError::from)?.last_sequence;
+        self.position = self.notify.last_position().await?.unwrap_or(0).min(last);
         let mut follow = self.log.follow(self.position + 1).await?;
         while self.lease.is_held() {
             self.publish_page(follow.as_mut()).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{EventLog, KeyVault, Lease, MasterFile, ObjectStore};
+use bus::{EventLog, KeyVault, Lease, MasterFile, ObjectStore, Trust};
 use connectors::{ApiClient, Catalog, Connector};
 use events::seal::{NONCE_BYTES, Nonce, PersonKey};
 use events::{Details, MailPreference, NoteSigner, ObjectRef, Registration, RegistrationId, RetryPolicy, Timestamp};
@@ -60,6 +60,8 @@ pub struct LookupOptions {
 pub struct World {
     /// The log.
     pub log: Arc<dyn EventLog>,
+    /// Whether the log is the one that was written.
+    pub trust: Trust,
     /// Whether this process does the work.
     pub lease: Lease,
     /// Person keys.

@@ -20,12 +20,27 @@ pub struct Checkpoint {
     pub sequence: Sequence,
     /// What its bytes hash to: the log must still hold the same record there.
     pub hash: RecordHash,
+    /// How many records the view has taken in.
+    pub count: u64,
+    /// What they were: each record's place and hash, chained by BLAKE3.
+    pub digest: [u8; 32],
 }
 
 impl Checkpoint {
     /// Where a view begins.
     pub(crate) const fn nothing_seen(incarnation: i64) -> Self {
-        Self { incarnation, sequence: 0, hash: RecordHash([0; 32]) }
+        Self { incarnation, sequence: 0, hash: RecordHash([0; 32]), count: 0, digest: [0; 32] }
+    }
+
+    /// The next record is taken in.
+    pub(crate) fn take(&mut self, sequence: Sequence, hash: RecordHash) {
+        let mut link = [0; 32 + 8 + 32];
+        link[..32].copy_from_slice(&self.digest);
+        link[32..40].copy_from_slice(&sequence.to_be_bytes());
+        link[40..].copy_from_slice(&hash.0);
+        self.digest = *blake3::hash(&link).as_bytes();
+        (self.sequence, self.hash) = (sequence, hash);
+        self.count += 1;
     }
 }
 
@@ -74,6 +89,8 @@ struct SavedV1 {
     incarnation: i64,
     sequence: Sequence,
     hash: [u8; 32],
+    count: u64,
+    digest: [u8; 32],
     counts: [u64; STATUSES],
 }
 
@@ -117,8 +134,8 @@ fn place(status: Status) -> usize {
 
 impl Saved {
     pub(crate) fn to_bytes(self) -> Option<Vec<u8>> {
-        let Checkpoint { incarnation, sequence, hash } = self.checkpoint;
-        with_schema(SCHEMA, &SavedV1 { incarnation, sequence, hash: hash.0, counts: self.counts.0 })
+        let Checkpoint { incarnation, sequence, hash, count, digest } = self.checkpoint;
+        with_schema(SCHEMA, &SavedV1 { incarnation, sequence, hash: hash.0, count, digest, counts: self.counts.0 })
     }
 }
 
@@ -126,8 +143,8 @@ impl Persisted for Saved {
     const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, BadCheckpoint> {
-        let SavedV1 { incarnation, sequence, hash, counts } = split_schema(SCHEMA, bytes)?;
-        let checkpoint = Checkpoint { incarnation, sequence, hash: RecordHash(hash) };
+        let SavedV1 { incarnation, sequence, hash, count, digest, counts } = split_schema(SCHEMA, bytes)?;
+        let checkpoint = Checkpoint { incarnation, sequence, hash: RecordHash(hash), count, digest };
         Ok(Self { checkpoint, counts: Counts(counts) })
     }
 
@@ -144,7 +161,8 @@ mod tests {
         let mut counts = Counts::default();
         counts.moved(None, Status::Pending);
         counts.moved(Some(Status::Pending), Status::Expired);
-        let checkpoint = Checkpoint { incarnation: -5, sequence: 7, hash: RecordHash([9; 32]) };
+        let mut checkpoint = Checkpoint::nothing_seen(-5);
+        checkpoint.take(7, RecordHash([9; 32]));
         Saved { checkpoint, counts }
     }
 
@@ -154,6 +172,20 @@ mod tests {
         assert_eq!(Saved::from_bytes(&bytes), Ok(saved()));
         assert_eq!(saved().counts.of(Status::Expired), 1);
         assert_eq!(saved().counts.total(), 1);
+    }
+
+    #[test]
+    fn the_digest_tells_other_records_and_another_order() {
+        let after = |records: &[(Sequence, u8)]| {
+            let mut checkpoint = Checkpoint::nothing_seen(-5);
+            records.iter().for_each(|(sequence, byte)| checkpoint.take(*sequence, RecordHash([*byte; 32])));
+            (checkpoint.count, checkpoint.digest)
+        };
+        let base = after(&[(1, 1), (2, 2)]);
+        assert_eq!((base.0, base), (2, after(&[(1, 1), (2, 2)])));
+        for other in [&[(1, 1), (3, 2)][..], &[(1, 1), (2, 3)], &[(2, 2), (1, 1)], &[(1, 1)]] {
+            assert_ne!(after(other), base);
+        }
     }
 
     #[test]

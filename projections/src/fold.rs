@@ -127,8 +127,7 @@ impl<'a> Fold<'a> {
             let events = stored.record.events.clone();
             updates.push(Update { sequence: stored.sequence, row: touched.row.clone(), events });
         }
-        self.at.sequence = stored.sequence;
-        self.at.hash = stored.hash;
+        self.at.take(stored.sequence, stored.hash);
         Ok(())
     }
 }

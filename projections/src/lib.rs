@@ -8,6 +8,7 @@ mod analytics;
 mod checkpoint;
 mod codec;
 mod error;
+mod fingerprint;
 mod fold;
 mod keys;
 mod list;
@@ -23,6 +24,7 @@ pub use analytics::{
 };
 pub use checkpoint::{Checkpoint, Counts};
 pub use error::{Doubt, ListError, NotYet, ViewError};
+pub use fingerprint::{Fingerprint, Part};
 pub use fold::{Applied, Change, PAGE_RECORDS_MAX, Update};
 pub use list::{Filter, PAGE_ROWS_MAX, Page};
 pub use opening::SetAside;

@@ -151,6 +151,7 @@ fn of_append(error: &AppendError) -> Status {
                 "the log did not answer in time, and the write may be stored; repeat it with the same request_id";
             passing(Code::Unavailable, "LOG_OUTCOME_UNKNOWN", text)
         }
+        AppendError::ReadOnly(_) => status(Code::FailedPrecondition, "LOG_READ_ONLY", error.to_string()),
         AppendError::Unavailable(_) | AppendError::Refused(_) => passing(
             Code::Unavailable,
             "LOG_UNAVAILABLE",

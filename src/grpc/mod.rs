@@ -15,6 +15,7 @@ mod persons;
 mod proofs;
 mod redrive;
 mod registrations;
+pub mod trust;
 mod views;
 mod watch;
 mod webhooks;

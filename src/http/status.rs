@@ -21,7 +21,8 @@ pub async fn healthz() -> Answer<Value> {
 /// GET /readyz
 pub async fn readyz(State(http): State<Http>) -> Result<Answer<Value>, Problem> {
     if *http.ready.borrow() {
-        return Ok(Answer(json!({ "status": "ready" })));
+        let log = if http.world().trust.gate().trouble().is_some() { "read_only" } else { "verified" };
+        return Ok(Answer(json!({ "status": "ready", "log": log })));
     }
     Err(Problem::starting())
 }

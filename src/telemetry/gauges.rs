@@ -30,6 +30,11 @@ struct Look {
     browsers: Points,
     registrations: Points,
     leader: Points,
+    verified: Points,
+    unverified: Points,
+    head_age: Points,
+    read_only: Points,
+    broken: Points,
 }
 
 /// Looks until it is dropped.
@@ -52,6 +57,8 @@ async fn look(world: &World, views: &Views, engine: &EngineHandle) -> Look {
     if let Ok(head) = world.log.head().await {
         let behind = head.last_sequence.saturating_sub(views.status.position());
         look.lag.push((float(behind), Vec::new()));
+        let unverified = head.last_sequence.saturating_sub(world.trust.status().verified);
+        look.unverified.push((float(unverified), Vec::new()));
     }
     let (in_use, all) = world.browsers.in_use();
     let state = |word| vec![KeyValue::new("regflow.state", word)];
@@ -61,8 +68,19 @@ async fn look(world: &World, views: &Views, engine: &EngineHandle) -> Look {
     for status in events::Status::ALL {
         look.registrations.push((float(counts.of(*status)), state(status.as_str())));
     }
+    of_trust(&mut look, world, now);
     look.leader.push((if world.lease.is_held() { 1.0 } else { 0.0 }, Vec::new()));
     look
+}
+
+fn of_trust(look: &mut Look, world: &World, now: events::Timestamp) {
+    let status = world.trust.status();
+    look.verified.push((float(status.verified), Vec::new()));
+    look.broken.push((float(status.broken), Vec::new()));
+    look.read_only.push((if status.trouble.is_some() { 1.0 } else { 0.0 }, Vec::new()));
+    if let Some(head) = status.head {
+        look.head_age.push((now.since(head.at).as_secs_f64(), Vec::new()));
+    }
 }
 
 fn of_maker(look: &mut Look, maker: &MakerStatus, now: events::Timestamp) {
@@ -113,5 +131,12 @@ fn announce(meter: &Meter) {
     gauge("regflow.view.lag", "{record}", "Records that the status view has not taken in.", |look| &look.lag);
     gauge("regflow.browser.sessions", "{session}", "Browser sessions.", |look| &look.browsers);
     gauge("regflow.registration.count", "{registration}", "Registrations by state.", |look| &look.registrations);
+    gauge("regflow.log.verified", "{message}", "Up to where the log is verified.", |look| &look.verified);
+    gauge("regflow.log.unverified", "{message}", "Messages that are not verified yet.", |look| &look.unverified);
+    gauge("regflow.log.head.age", "s", "Since when the newest head of the log is signed.", |look| &look.head_age);
+    gauge("regflow.log.read_only", "", "1 while the log takes nothing, until an operator decides.", |look| {
+        &look.read_only
+    });
+    gauge("regflow.log.broken_links", "{record}", "Records that name no predecessor of theirs.", |look| &look.broken);
     gauge("regflow.leader", "", "1 in the process that does the work.", |look| &look.leader);
 }

@@ -39,4 +39,5 @@ mod subscribers;
 mod support;
 mod takeover;
 mod telemetry;
+mod verify;
 mod webhooks;

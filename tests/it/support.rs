@@ -178,6 +178,11 @@ impl Service {
         Ok(Self { child, grpc, http, nats_pid, nats_url, client })
     }
 
+    /// The same process, at other addresses than before.
+    pub async fn moved_to(self, file: &Value) -> Self {
+        Self::connect(self.child, file).await.unwrap()
+    }
+
     pub async fn submit(&mut self, request: v1::SubmitRequest) -> v1::Registration {
         let answer = self.client.submit(request).await.unwrap_or_else(|status| panic!("refused: {status}"));
         answer.into_inner().registration.unwrap()

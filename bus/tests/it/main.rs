@@ -9,4 +9,5 @@ mod leases;
 mod outage;
 mod records;
 mod streams;
+mod trust;
 mod vaults;

@@ -32,7 +32,7 @@ impl List {
 /// Adds to `writes` what goes, and takes it off the counts of `saved`.
 pub(crate) fn drop_old(store: &Store, saved: &mut Saved, writes: &mut Writes) -> Result<(), ViewError> {
     for resolution in Resolution::ALL {
-        let until = resolution.stretch_of(before(saved.newest, resolution.kept_for()));
+        let until = oldest_kept(resolution, saved.newest);
         let old = store.oldest(keys::tallies(resolution, 0, until), DROPPED_MAX)?;
         old.iter().for_each(|(key, _)| writes.remove(key));
     }
@@ -45,10 +45,14 @@ pub(crate) fn drop_old(store: &Store, saved: &mut Saved, writes: &mut Writes) ->
 /// The same where nothing is stored: tallies that are too old, at once.
 pub(crate) fn forget_old(memory: &mut Memory) {
     for resolution in Resolution::ALL {
-        let until = resolution.stretch_of(before(memory.saved.newest, resolution.kept_for()));
-        let old = keys::tallies(resolution, 0, until);
+        let old = keys::tallies(resolution, 0, oldest_kept(resolution, memory.saved.newest));
         memory.tallies.retain(|key, _| !old.contains(key));
     }
+}
+
+/// The first stretch that is not too old.
+pub(crate) fn oldest_kept(resolution: Resolution, newest: Timestamp) -> u32 {
+    resolution.stretch_of(before(newest, resolution.kept_for()))
 }
 
 fn drop_listed(list: List, store: &Store, saved: &mut Saved, writes: &mut Writes) -> Result<(), ViewError> {

@@ -9,7 +9,7 @@ use crate::checkpoint::{BadCheckpoint, Checkpoint, Persisted, split_schema, with
 
 /// What the bytes of keys and values mean. Any change of them is a new number; the view is then rebuilt. Apart from the
 /// numbers of the status view, so that neither is taken for the other.
-pub(crate) const SCHEMA: u32 = 1_001;
+pub(crate) const SCHEMA: u32 = 1_002;
 
 /// What the store keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ struct SavedV1 {
     incarnation: i64,
     sequence: Sequence,
     hash: [u8; 32],
+    count: u64,
+    digest: [u8; 32],
     newest_us: i64,
     funnel: Funnel,
     listed: [u64; 3],
@@ -40,9 +42,9 @@ impl Saved {
     }
 
     pub(crate) fn to_bytes(self) -> Option<Vec<u8>> {
-        let Checkpoint { incarnation, sequence, hash } = self.checkpoint;
-        let (newest_us, funnel, listed) = (self.newest.0, self.funnel, self.listed);
-        with_schema(SCHEMA, &SavedV1 { incarnation, sequence, hash: hash.0, newest_us, funnel, listed })
+        let Checkpoint { incarnation, sequence, hash, count, digest } = self.checkpoint;
+        let (hash, newest_us, funnel, listed) = (hash.0, self.newest.0, self.funnel, self.listed);
+        with_schema(SCHEMA, &SavedV1 { incarnation, sequence, hash, count, digest, newest_us, funnel, listed })
     }
 }
 
@@ -51,8 +53,9 @@ impl Persisted for Saved {
     const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, BadCheckpoint> {
-        let SavedV1 { incarnation, sequence, hash, newest_us, funnel, listed } = split_schema(SCHEMA, bytes)?;
-        let checkpoint = Checkpoint { incarnation, sequence, hash: RecordHash(hash) };
+        let saved: SavedV1 = split_schema(SCHEMA, bytes)?;
+        let SavedV1 { incarnation, sequence, hash, count, digest, newest_us, funnel, listed } = saved;
+        let checkpoint = Checkpoint { incarnation, sequence, hash: RecordHash(hash), count, digest };
         Ok(Self { checkpoint, newest: Timestamp(newest_us), funnel, listed })
     }
 

@@ -8,6 +8,7 @@ use events::{RecordHash, Sequence, Stored, StoredMaker, Timestamp};
 use jiff::civil::Date;
 use tokio::sync::watch;
 
+use super::fingerprint;
 use super::fold::Fold;
 use super::keys::List;
 use super::listed::{CircuitChange, HealthRound, PastIncident};
@@ -18,6 +19,7 @@ use super::saved::Saved;
 use super::tracked::Funnel;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Doubt, ViewError};
+use crate::fingerprint::Fingerprint;
 use crate::fold::PAGE_RECORDS_MAX;
 use crate::opening::{self, OpenedStore, SetAside};
 use crate::store::Store;
@@ -217,6 +219,21 @@ impl AnalyticsView {
         self.ask(|query| query.deadlines(today))
     }
 
+    /// What it holds, for a comparison with a fresh fold of the same records; see [`Fingerprint`]. Blocks.
+    ///
+    /// # Errors
+    /// [`ViewError`] as for [`Self::apply`].
+    pub fn fingerprint(&self) -> Result<Fingerprint, ViewError> {
+        let mut seen = None;
+        self.change(|inner| {
+            inner.write()?;
+            let store = inner.store.as_ref().ok_or(ViewError::Closed)?;
+            seen = Some(fingerprint::of(store, &inner.memory.saved)?);
+            Ok(())
+        })?;
+        seen.ok_or(ViewError::Closed)
+    }
+
     fn ask<T, E: From<ViewError>>(&self, question: impl FnOnce(&Query<'_>) -> Result<T, E>) -> Result<T, E> {
         let inner = self.0.inner.read().unwrap_or_else(PoisonError::into_inner);
         let store = inner.store.as_ref().ok_or(ViewError::Closed)?;
@@ -272,8 +289,7 @@ impl Inner {
         }
         let store = self.store.as_ref().ok_or(ViewError::Closed)?;
         take_in(&mut Fold { memory: &mut self.memory, store })?;
-        let checkpoint = &mut self.memory.saved.checkpoint;
-        (checkpoint.sequence, checkpoint.hash) = (sequence, hash);
+        self.memory.saved.checkpoint.take(sequence, hash);
         self.memory.unwritten = true;
         if self.memory.is_full() { self.write() } else { Ok(()) }
     }

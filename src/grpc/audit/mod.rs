@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
-use super::errors;
+use super::{errors, trust};
 use super::views::{CATCH_UP_TIMEOUT, Views};
 pub use past::as_of;
 pub use wire::{event, timestamp};
@@ -83,6 +83,7 @@ impl AuditService {
 impl Audit for AuditService {
     type ReplayStream = Answers<v1::RecordView>;
     type ExportStream = Answers<v1::ExportChunk>;
+    type VerifyStream = Answers<v1::VerifyUpdate>;
 
     async fn replay(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
         let replay = self.begin(&request.into_inner()).await?;
@@ -101,6 +102,21 @@ impl Audit for AuditService {
             answer = answer => Ok(Response::new(answer?)),
             () = self.shutdown.cancelled() => Err(stopping()),
         }
+    }
+
+    async fn verify(&self, _: Request<v1::VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
+        Ok(Response::new(Box::pin(trust::verify(&self.world.trust, &self.views))))
+    }
+
+    async fn accept_log(
+        &self,
+        request: Request<v1::AcceptLogRequest>,
+    ) -> Result<Response<v1::AcceptLogResponse>, Status> {
+        trust::accept(&self.world.trust, request.get_ref()).map(Response::new)
+    }
+
+    async fn get_log_state(&self, _: Request<v1::GetLogStateRequest>) -> Result<Response<v1::LogState>, Status> {
+        Ok(Response::new(trust::state(&self.world.trust)))
     }
 }
 

@@ -1,0 +1,158 @@
+//! The tree of leaves in a file: its nodes in the order in which they become complete, 32 bytes each.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use events::Sequence;
+use events::tlog::{self, Edge, NODE_BYTES, Node};
+
+/// Nodes in memory after which they are written.
+const PENDING_BYTES_MAX: usize = 1024 * 1024;
+
+/// A tree that grows.
+pub(crate) struct Tree {
+    file: File,
+    edge: Edge,
+    /// Bytes of nodes that are in the file.
+    written: u64,
+    pending: Vec<u8>,
+}
+
+/// A tree that is only read.
+pub(crate) struct Nodes {
+    file: File,
+    size: u64,
+}
+
+impl Nodes {
+    /// The tree in a file; nothing when there is no file.
+    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
+        match File::open(path) {
+            Ok(file) => {
+                let size = tlog::size_of(file.metadata()?.len() / NODE_BYTES as u64);
+                Ok(Some(Self { file, size }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Leaves that it has.
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The leaf of a sequence; nothing beyond its end, nor where the file holds none.
+    pub(crate) fn leaf(&self, sequence: Sequence) -> io::Result<Option<Node>> {
+        if sequence == 0 || sequence > self.size {
+            return Ok(None);
+        }
+        let node = read(&self.file, tlog::place_of_leaf(sequence))?;
+        // after a power cut the end of a file can be zeroes
+        Ok((node != Node::default()).then_some(node))
+    }
+
+    /// The edge of its first `size` leaves.
+    pub(crate) fn edge(&self, size: u64) -> io::Result<Option<Edge>> {
+        if size > self.size {
+            return Ok(None);
+        }
+        let peaks = Edge::places(size).into_iter().map(|place| read(&self.file, place)).collect::<io::Result<_>>()?;
+        Ok(Edge::of(size, peaks))
+    }
+}
+
+impl Tree {
+    /// Goes on with the tree in `path` behind `edge`; what is beyond it is cut off.
+    pub(crate) fn resume(path: &Path, edge: Edge) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+        let written = tlog::nodes_of(edge.size()) * NODE_BYTES as u64;
+        file.set_len(written)?;
+        Ok(Self { file, edge, written, pending: Vec::new() })
+    }
+
+    /// An empty one in a file that goes with it.
+    pub(crate) fn scratch() -> io::Result<Self> {
+        Ok(Self { file: tempfile::tempfile()?, edge: Edge::default(), written: 0, pending: Vec::new() })
+    }
+
+    pub(crate) const fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    pub(crate) const fn size(&self) -> u64 {
+        self.edge.size()
+    }
+
+    pub(crate) fn push(&mut self, leaf: Node) -> io::Result<()> {
+        let pending = &mut self.pending;
+        self.edge.push(leaf, |node| pending.extend_from_slice(&node.0));
+        if self.pending.len() >= PENDING_BYTES_MAX { self.write() } else { Ok(()) }
+    }
+
+    /// The leaf of a sequence; nothing beyond its end.
+    pub(crate) fn leaf(&self, sequence: Sequence) -> io::Result<Option<Node>> {
+        if sequence == 0 || sequence > self.size() {
+            return Ok(None);
+        }
+        let place = tlog::place_of_leaf(sequence);
+        let offset = place * NODE_BYTES as u64;
+        let Some(behind) = offset.checked_sub(self.written) else { return read(&self.file, place).map(Some) };
+        let start = usize::try_from(behind).map_err(io::Error::other)?;
+        let node = self.pending.get(start..).and_then(|bytes| bytes.first_chunk());
+        Ok(node.map(|bytes| Node(*bytes)))
+    }
+
+    /// Hands what is in memory to the operating system.
+    pub(crate) fn write(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.pending, self.written)?;
+        self.written += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Writes all of it to disk.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.write()?;
+        self.file.sync_data()
+    }
+}
+
+fn read(file: &File, place: u64) -> io::Result<Node> {
+    let mut node = Node::default();
+    file.read_exact_at(&mut node.0, place * NODE_BYTES as u64)?;
+    Ok(node)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+    use super::*;
+    use events::record::hash_of;
+
+    fn leaf(number: u64) -> Node {
+        tlog::leaf("reg.1.a", number, hash_of(&number.to_be_bytes()))
+    }
+
+    #[test]
+    fn a_tree_is_read_back_and_grown_from_any_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree");
+        assert!(Nodes::open(&path).unwrap().is_none());
+        let mut tree = Tree::resume(&path, Edge::default()).unwrap();
+        (1..=20).for_each(|number| tree.push(leaf(number)).unwrap());
+        assert_eq!(tree.leaf(13).unwrap(), Some(leaf(13)), "not written yet");
+        tree.sync().unwrap();
+        let nodes = Nodes::open(&path).unwrap().unwrap();
+        assert_eq!((nodes.size(), nodes.leaf(13).unwrap()), (20, Some(leaf(13))));
+        assert_eq!((nodes.leaf(0).unwrap(), nodes.leaf(21).unwrap()), (None, None));
+        assert_eq!(nodes.edge(20).unwrap().unwrap().root(), tree.edge().root());
+
+        let mut shorter = Tree::resume(&path, nodes.edge(11).unwrap().unwrap()).unwrap();
+        (12..=20).for_each(|number| shorter.push(leaf(number)).unwrap());
+        assert_eq!(shorter.edge(), tree.edge());
+        assert_eq!(shorter.leaf(3).unwrap(), Some(leaf(3)));
+    }
+}

@@ -1,0 +1,179 @@
+//! The whole stream of the log as it is stored, message by message, whatever stands in it: for those who check it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::Subject;
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{ErrorCode, message::StreamMessage};
+use bytes::Bytes;
+use events::{Sequence, subject};
+use tokio::sync::watch;
+
+use crate::connection::{Access, Connection};
+use crate::direct::Direct;
+use crate::follow::NatsFollow;
+use crate::log::{FollowError, FollowItem, Incarnation, Unavailable};
+
+/// A message as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawMessage {
+    /// Its place in the stream.
+    pub sequence: Sequence,
+    subject: Subject,
+    /// What it says.
+    pub payload: Bytes,
+}
+
+/// A few messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RawPage {
+    /// In the order of the stream.
+    pub items: Vec<RawMessage>,
+    /// Whether everything that was stored when the reading began has been handed out, this page included.
+    pub caught_up: bool,
+}
+
+/// What the server says of the stream without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamFacts {
+    /// The first sequence that it has; 1 or 0 in a log that lost nothing.
+    pub first: Sequence,
+    /// The last sequence.
+    pub last: Sequence,
+    /// How many messages it has.
+    pub messages: u64,
+    /// Which stream it is.
+    pub incarnation: Incarnation,
+}
+
+/// How to reach a server that is only read.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions {
+    /// A `.creds` file of the account.
+    pub credentials_file: Option<PathBuf>,
+    /// Certificates that the server's is checked against (then TLS is required).
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Reads everything of the log's stream, and changes nothing; cheap to clone.
+#[derive(Clone)]
+pub struct WholeLog {
+    connection: Connection,
+    direct: Direct,
+}
+
+/// One way through the whole stream.
+pub struct RawFollow(NatsFollow);
+
+impl RawMessage {
+    pub(crate) const fn new(sequence: Sequence, subject: Subject, payload: Bytes) -> Self {
+        Self { sequence, subject, payload }
+    }
+
+    /// What it says, as readers of the log see it.
+    #[must_use]
+    pub fn read(&self) -> FollowItem {
+        FollowItem::read(&self.subject, self.sequence, &self.payload)
+    }
+
+    /// Where it was published.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
+impl From<StreamMessage> for RawMessage {
+    fn from(message: StreamMessage) -> Self {
+        Self { sequence: message.sequence, subject: message.subject, payload: message.payload }
+    }
+}
+
+impl StreamFacts {
+    /// Whether no message is missing between the first place and the last.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.messages == self.last && self.first <= 1
+    }
+}
+
+impl WholeLog {
+    /// Connects within `timeout`. Makes and changes no stream, so that a log that is not there is seen to be missing.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the server cannot be reached.
+    pub async fn connect(url: &str, options: ReadOptions, timeout: Duration) -> Result<Self, Unavailable> {
+        let access = Access { credentials_file: options.credentials_file, ca_file: options.ca_file };
+        Self::over(Connection::open(url, &access, timeout).await?).await
+    }
+
+    pub(crate) async fn over(connection: Connection) -> Result<Self, Unavailable> {
+        Ok(Self { direct: Direct::open(&connection, subject::EVENTS_STREAM).await?, connection })
+    }
+
+    /// What the server says of the stream; nothing when there is none.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it does not answer.
+    pub async fn facts(&self) -> Result<Option<StreamFacts>, Unavailable> {
+        let unavailable = |reason: String| Unavailable { doing: "look at the stream of the log", reason };
+        let stream = match self.connection.jetstream.get_stream(subject::EVENTS_STREAM).await {
+            Ok(stream) => stream,
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                    return Ok(None);
+                }
+                GetStreamErrorKind::EmptyName
+                | GetStreamErrorKind::Request
+                | GetStreamErrorKind::InvalidStreamName
+                | GetStreamErrorKind::JetStream(_) => return Err(unavailable(error.to_string())),
+            },
+        };
+        let (info, state) = (stream.cached_info(), &stream.cached_info().state);
+        let created = i64::try_from(info.created.unix_timestamp_nanos());
+        Ok(Some(StreamFacts {
+            first: state.first_sequence,
+            last: state.last_sequence,
+            messages: state.messages,
+            incarnation: Incarnation(created.map_err(|error| unavailable(error.to_string()))?),
+        }))
+    }
+
+    /// The message at a place; nothing when there is none or the server cannot read it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the server does not answer.
+    pub async fn message(&self, sequence: Sequence) -> Result<Option<RawMessage>, Unavailable> {
+        Ok(self.direct.at(sequence).await?.map(RawMessage::from))
+    }
+
+    /// Everything at `from` and later, in order, on every subject: what is stored, then what comes.
+    ///
+    /// # Errors
+    /// [`FollowError`] when the server is away or the stream ends before `from`.
+    pub async fn follow(&self, from: Sequence) -> Result<RawFollow, FollowError> {
+        let after = from.saturating_sub(1);
+        Ok(RawFollow(NatsFollow::open(self.connection.clone(), after).await?))
+    }
+
+    /// Changes each time the connection is made anew.
+    pub(crate) fn connected(&self) -> watch::Receiver<u64> {
+        self.connection.connected()
+    }
+
+    /// From now on a lost connection is no news.
+    pub fn leave(&self) {
+        self.connection.leave();
+    }
+}
+
+impl RawFollow {
+    /// What comes next: up to `max` messages, as soon as there is one, or nothing after `max_wait`.
+    ///
+    /// # Errors
+    /// [`FollowError`] when the stream is not the one that was read before.
+    pub async fn next_page(&mut self, max: usize, max_wait: Duration) -> Result<RawPage, FollowError> {
+        self.0.next_raw(max, max_wait).await
+    }
+}
