@@ -172,6 +172,8 @@ impl Touched {
             writes.put(&keys::with_sequence(&owner, submission), &[]);
             let maker = keys::maker(&row.registration.connector);
             writes.put(&keys::with_sequence(&maker, submission), &[]);
+            let tenant = keys::tenant(&row.registration.tenant);
+            writes.put(&keys::with_sequence(&tenant, submission), &[]);
         }
         let (before, after) = (self.stored.and_then(keys::status), keys::status(row.status()));
         if before != after {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bus::EventLog;
-use events::{Event, Shard, Stored};
+use events::{Event, Stored};
 use proto::v1::audit_server::Audit;
 use proto::{Timestamp, v1};
 use serde_json::Value;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::convert;
+use super::caller::sight;
 use super::errors;
 use super::views::Views;
 
@@ -26,9 +26,8 @@ impl Audit for AuditService {
     type ReplayStream = std::pin::Pin<Box<dyn Stream<Item = Result<v1::RecordView, Status>> + Send>>;
 
     async fn replay(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
-        let text = request.into_inner().id;
-        let id = convert::id(&text)?;
-        let shard: Shard = self.views.shard_of(id)?.ok_or_else(|| errors::not_found(&text))?;
+        let (sight, text) = (sight(&request)?, request.into_inner().id);
+        let (shard, id) = self.views.place(&text, &sight).await?;
         let history = self.log.load(shard, id).await.map_err(|error| errors::of_journal(&error.into()))?;
         let records: Vec<_> = history.iter().map(record).map(Ok).collect();
         Ok(Response::new(Box::pin(tokio_stream::iter(records))))

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::openapi::{Api, Operation};
 use super::problem::Problem;
-use super::{Http, analytics, done, events, files, makers, operations, pages, registrations, schema, status};
+use super::{Http, analytics, done, events, files, login, makers, operations, pages, registrations, schema, status};
 
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -248,6 +248,8 @@ fn for_people(api: Api) -> Api {
         .page("/registrations", get(pages::registrations))
         .page("/operate", get(pages::operate))
         .page("/assets/{*path}", get(pages::asset))
+        .page("/login", get(login::form).post(login::log_in))
+        .page("/logout", post(login::log_out))
         .page("/done", get(done::code).post(done::by_code))
         .page("/done/{token}", get(done::show).post(done::finish))
         .page("/done/{token}/opened", post(done::opened))
