@@ -108,7 +108,7 @@ struct Measured {
 }
 
 async fn happy_path(grpc: &str, args: &BenchArgs) -> anyhow::Result<Measured> {
-    let service = RegistrationsClient::new(client::connect(grpc).await?);
+    let service = RegistrationsClient::new(client::connect_plainly(grpc).await?);
     let (permits, started) = (Arc::new(Semaphore::new(args.in_flight)), Instant::now());
     let mut submits = tokio::task::JoinSet::new();
     for first in (0..args.registrations).step_by(args.batch) {

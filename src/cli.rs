@@ -1,5 +1,6 @@
 //! The command line.
 
+mod access;
 mod audit;
 mod operate;
 mod proof;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use access::{AccessCommand, AddArgs, ClientTls};
 pub use audit::{
     AsOfArgs, AuditArgs, AuditCommand, ExportArgs, InspectArgs, MomentArg, ShowArgs, SourceArgs, WishArgs,
 };
@@ -34,7 +36,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or settings, 3 not found, 4 refused by its state, 5 server unreachable, 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or settings, 3 not found, 4 refused by its state, 5 server unreachable, 6 not let in, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -89,6 +91,9 @@ pub enum Command {
     /// Check and list the files that describe makers
     #[command(subcommand)]
     Connectors(ConnectorsCommand),
+    /// Make, list and remove the API keys that let programs and people in
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Print the settings in force
     Config(ConfigArgs),
     /// Run the simulated makers and the mailbox alone, for people who write connectors
@@ -124,6 +129,8 @@ pub struct Client {
     /// Address of the service
     #[arg(long, env = "REGFLOW_SERVER", default_value = DEFAULT_SERVER)]
     pub server: String,
+    #[command(flatten)]
+    pub tls: ClientTls,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

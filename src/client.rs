@@ -1,6 +1,7 @@
 //! The commands that speak to a running service over gRPC. Data goes to standard output, the rest to standard error.
 
 mod analytics;
+mod connect;
 mod error;
 mod operations;
 mod proof;
@@ -12,7 +13,6 @@ use std::time::Duration;
 use anyhow::Context;
 use proto::v1::registrations_client::RegistrationsClient;
 use proto::v1::{self, RegistrationState as State};
-use tonic::transport::{Channel, Endpoint};
 
 use crate::cli::{
     CancelArgs, Client, CompleteArgs, ListArgs, MailArg, MethodArg, OneArgs, PriorityArg, RetryArgs, StateArg,
@@ -21,6 +21,7 @@ use crate::cli::{
 use crate::show::{self, Paint};
 
 pub use analytics::metrics;
+pub use connect::{Wire, connect, connect_plainly, connect_to};
 pub use error::ClientError;
 pub use operations::{circuit, makers, pause, redrive, resume};
 pub use proof::{proof, report};
@@ -38,15 +39,8 @@ const PROOF_BYTES_MAX: u64 = 3 * 1024 * 1024;
 
 type Outcome = Result<(), ClientError>;
 
-/// A channel to the service.
-pub async fn connect(server: &str) -> Result<Channel, ClientError> {
-    let endpoint = Endpoint::from_shared(server.to_owned()).context("the server's address is no URL")?;
-    let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
-    channel.map_err(|_| ClientError::Unreachable { server: server.to_owned() })
-}
-
-async fn registrations(client: &Client) -> Result<RegistrationsClient<Channel>, ClientError> {
-    Ok(RegistrationsClient::new(connect(&client.server).await?))
+async fn registrations(client: &Client) -> Result<RegistrationsClient<Wire>, ClientError> {
+    Ok(RegistrationsClient::new(connect(client).await?))
 }
 
 fn bounded<T>(message: T) -> tonic::Request<T> {
@@ -133,7 +127,7 @@ fn proof_of_purchase(path: &std::path::Path) -> anyhow::Result<v1::ProofOfPurcha
 }
 
 async fn follow_to_the_end(
-    service: &mut RegistrationsClient<Channel>,
+    service: &mut RegistrationsClient<Wire>,
     registration: v1::Registration,
     client: &Client,
 ) -> Outcome {

@@ -1,5 +1,7 @@
 //! Settings: the committed regflow.toml with its defaults is compiled in; a file and the environment may change them.
 
+mod access;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use events::MailPreference;
 use events::line::Ageing;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub use self::access::{AccessMode, AccessSettings};
 
 /// The committed file: the manual of all keys, and their defaults.
 pub const DEFAULTS: &str = include_str!("../regflow.toml");
@@ -31,6 +35,7 @@ const RETRIES_MAX: usize = 50;
 pub struct Settings {
     pub webhooks: Vec<WebhookSettings>,
     pub server: Server,
+    pub access: AccessSettings,
     pub nats: Nats,
     pub engine: EngineSettings,
     pub catalog: CatalogSettings,
@@ -56,6 +61,9 @@ pub struct Server {
     pub data: PathBuf,
     pub submit_timeout_ms: u64,
     pub requests_max: usize,
+    pub tls_certificate: String,
+    pub tls_key: String,
+    pub tls_client_ca: String,
 }
 
 /// `[nats]`
@@ -294,15 +302,7 @@ impl Settings {
                 "webhooks has {webhooks} entries (at most {WEBHOOKS_MAX}) and delivery.retry_ms {pauses} (at most {RETRIES_MAX})"
             );
         }
-        for (key, address, example) in
-            [("server.grpc", self.server.grpc, "127.0.0.1:7460"), ("server.http", self.server.http, "127.0.0.1:7461")]
-        {
-            if !address.ip().is_loopback() {
-                bail!(
-                    "{key} is {address}: without TLS and login (which are not built yet) only a loopback address such as {example} is taken"
-                );
-            }
-        }
+        self.access.check(&self.server)?;
         check_public_url(&self.server.public_url)
     }
 
@@ -442,6 +442,24 @@ mod tests {
     fn a_zero_bound_and_an_open_address_are_refused_by_name() {
         assert!(refusal("[browser]\nsessions = 0\n").contains("browser.sessions is 0"));
         assert!(refusal("[server]\ngrpc = \"0.0.0.0:7460\"\n").contains("server.grpc is 0.0.0.0:7460"));
+    }
+
+    #[test]
+    fn what_others_can_reach_needs_tls_and_a_login() {
+        let (tls, required) = ("tls_certificate = \"c\"\ntls_key = \"k\"\n", "[access]\nmode = \"required\"\n");
+        for listens in ["http = \"0.0.0.0:7461\"\n", "grpc = \"[::]:7460\"\n", "http = \"192.0.2.1:7461\"\n"] {
+            let server = format!("[server]\n{listens}");
+            assert!(load(&format!("{server}{tls}{required}")).is_ok());
+            let (without_tls, without_login) =
+                (refusal(&format!("{server}{required}")), refusal(&format!("{server}{tls}")));
+            assert!(
+                without_tls.contains("server.tls_certificate") && !without_tls.contains("access.mode"),
+                "{without_tls}"
+            );
+            assert!(without_login.contains("access.mode") && !without_login.contains("tls_key"), "{without_login}");
+        }
+        assert!(refusal("[server]\ntls_key = \"k\"\n").contains("belong together"));
+        assert!(refusal("[access]\njwt_issuer = \"i\"\n").contains("access.jwt_jwks is empty"));
     }
 
     #[test]

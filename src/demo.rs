@@ -18,7 +18,7 @@ use tonic::transport::Channel;
 
 use crate::cli::DemoArgs;
 use crate::client::{self, is_settled};
-use crate::config::Settings;
+use crate::config::{AccessMode, Settings};
 use crate::household::{self, Ending, Item};
 use crate::serve::{self, Running};
 use crate::show::{self, Paint, tell};
@@ -109,6 +109,7 @@ fn settings(sandbox: &sandbox::Sandbox, folder: &Path) -> anyhow::Result<Setting
     }
     settings.server.data = folder.join("service");
     settings.nats.url = String::new();
+    settings.access.mode = AccessMode::Open;
     settings.catalog.sandbox = sandbox.url("/");
     settings.catalog.folder = bad_hour::catalog(folder)?.display().to_string();
     settings.smtp.host = sandbox.smtp_addr.ip().to_string();
@@ -153,7 +154,7 @@ impl End {
 }
 
 async fn show_them_move(items: &[Item], running: &Running, paint: Paint) -> anyhow::Result<Vec<End>> {
-    let channel = client::connect(&format!("http://{}", running.grpc_addr)).await?;
+    let channel = client::connect_plainly(&format!("http://{}", running.grpc_addr)).await?;
     let mut service = RegistrationsClient::new(channel);
     let updates = service.watch(v1::WatchRequest { after_sequence: Some(0), ..Default::default() }).await?.into_inner();
     let mut ends = submit(&mut service, items).await?;

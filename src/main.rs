@@ -1,5 +1,6 @@
 //! The one binary: registers products with their makers, so that nobody loses a warranty to a form.
 
+mod access;
 mod audit_cli;
 mod bench;
 mod catalog;
@@ -14,6 +15,7 @@ mod hostile_values;
 mod household;
 mod http;
 mod keys;
+mod listen;
 mod press;
 mod proof;
 mod secrets;
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Command, ConnectorsCommand, KeysCommand, PersonCommand, SandboxArgs};
+use crate::cli::{AccessCommand, Cli, Command, ConnectorsCommand, KeysCommand, PersonCommand, SandboxArgs};
 use crate::client::ClientError;
 use crate::config::Settings;
 use crate::show::tell;
@@ -62,6 +64,7 @@ async fn run(command: Command) -> ExitCode {
     match command {
         Command::Demo(args) => demonstrate(args).await,
         Command::Serve(args) => Box::pin(serve(args.config)).await,
+        Command::Access(command) => access(command),
         Command::Config(args) => print_settings(args.config),
         Command::Sandbox(args) => ended(run_sandbox(args).await.map(|()| true)),
         Command::Bench(args) => ended(bench::run(args).await.map(|()| true)),
@@ -137,6 +140,15 @@ fn connectors(command: &ConnectorsCommand) -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_USAGE),
+        Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),
+    }
+}
+
+/// Changes the key file, beside the service or without it.
+fn access(command: AccessCommand) -> ExitCode {
+    let settings = settings(command.config());
+    match settings {
+        Ok(settings) => ended(access::command::run(command, &settings).map(|()| true)),
         Err(error) => fail(&format!("{error:#}"), EXIT_USAGE),
     }
 }

@@ -18,16 +18,17 @@ use handlers::webhooks::{EndpointOptions, WebhookOptions, Webhooks};
 use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, rotation, system_clock};
 use mail::{Mailer, SmtpConfig, Templates};
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::config::{BrowserSettings, Durability, Settings, WebhookNetwork, WebhookSettings};
 use crate::grpc::{self, GrpcOptions, Services, Views};
 use crate::http::{self, HttpOptions};
 use crate::keys::{self, MasterKeys};
+use crate::listen::Listeners;
 use crate::press::packets;
 use crate::secrets;
 use crate::service_file::SERVICE_FILE;
@@ -49,7 +50,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     loop {
         let serving = shutdown.child_token();
         let running = Box::pin(start(settings.clone(), serving.clone())).await?;
-        tracing::info!(page = %format_args!("http://{}/", running.http_addr), grpc = %running.grpc_addr, nats = secrets::masked(&running.nats_url), "regflow serves");
+        tracing::info!(page = %format_args!("{}://{}/", running.scheme, running.http_addr), grpc = %running.grpc_addr, nats = secrets::masked(&running.nats_url), "regflow serves");
         until(serving.clone(), running.world.trust.until_accepted()).await;
         let starts_anew = !serving.is_cancelled();
         serving.cancel();
@@ -89,6 +90,8 @@ pub struct Running {
     pub grpc_addr: SocketAddr,
     pub http_addr: SocketAddr,
     pub nats_url: String,
+    /// Of both addresses.
+    scheme: &'static str,
     data: PathBuf,
     shutdown: CancellationToken,
     world: Arc<World>,
@@ -136,6 +139,8 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let webhooks = webhooks(&settings, bus.outbox.clone(), lease.clone())?;
     webhooks.prepare().await.context("failed to prepare the webhooks")?;
     let trust = crate::trust::open(&settings, bus.whole.clone(), &parts.signer).await?;
+    let access = Access::new(&settings.access, &settings.server.data, bus.keys.owner_secrets(), system_clock)?;
+    let access = Arc::new(access);
     let (world, listeners) = parts.into_world(bus, lease.clone(), trust, &settings)?;
 
     let log = world.log.clone();
@@ -148,16 +153,18 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
     let delivering = tokio::spawn(webhooks.clone().run(readers_end.clone()));
     let verifying = tokio::spawn(crate::trust::run(world.clone(), readers_end.clone()));
-    let (grpc_addr, http_addr) = (listeners.grpc.local_addr()?, listeners.http.local_addr()?);
+    let (grpc_addr, http_addr) = (listeners.grpc.address()?, listeners.http.address()?);
+    let (scheme, keeping) = (listeners.http.scheme(), tokio::spawn(access.clone().run(readers_end.clone())));
     let services = Services::new(&world, &views, &handle, &webhooks, settings.submit_timeout(), shutdown.clone());
     tokio::spawn(until(readers_end.clone(), rotation::resume(world.clone())));
     let looker = telemetry::watch(world.clone(), views, handle);
     let looker = tokio::spawn(until(readers_end.clone(), looker));
-    let (over_grpc, over_http) = interfaces(listeners, services, ready.clone(), &world, &settings);
+    let (over_grpc, over_http) = interfaces(listeners, services, access, ready.clone(), &world, &settings);
     let running = Running {
         grpc_addr,
         http_addr,
         nats_url,
+        scheme,
         data: settings.server.data.clone(),
         shutdown: shutdown.clone(),
         world,
@@ -166,7 +173,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         grpc: tokio::spawn(grpc::serve(over_grpc, shutdown.clone())),
         http: tokio::spawn(http::serve(over_http, shutdown)),
         engine,
-        readers: feeders.into_iter().chain([notifier, delivering, verifying, looker]).collect(),
+        readers: feeders.into_iter().chain([notifier, delivering, verifying, looker, keeping]).collect(),
         readers_end,
     };
     running.wait_until_ready(ready).await?;
@@ -177,18 +184,22 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
 fn interfaces(
     listeners: Listeners,
     services: Services,
+    access: Arc<Access>,
     ready: watch::Receiver<bool>,
     world: &World,
     settings: &Settings,
 ) -> (GrpcOptions, HttpOptions) {
     let grpc = GrpcOptions {
-        listener: listeners.grpc,
+        door: listeners.grpc,
+        access: access.clone(),
         services: services.clone(),
         ready: ready.clone(),
         requests_max: settings.server.requests_max,
     };
     let http = HttpOptions {
-        listener: listeners.http,
+        door: listeners.http,
+        access,
+        session_minutes: settings.access.session_minutes,
         services,
         ready,
         public_url: world.options.public_url.clone(),
@@ -196,22 +207,6 @@ fn interfaces(
         requests_per_s: settings.server.http_requests_per_s,
     };
     (grpc, http)
-}
-
-/// Where the interfaces listen.
-struct Listeners {
-    grpc: TcpListener,
-    http: TcpListener,
-}
-
-impl Listeners {
-    async fn bind(settings: &Settings) -> anyhow::Result<Self> {
-        let (grpc, http) = (settings.server.grpc, settings.server.http);
-        Ok(Self {
-            grpc: TcpListener::bind(grpc).await.with_context(|| format!("failed to listen on server.grpc {grpc}"))?,
-            http: TcpListener::bind(http).await.with_context(|| format!("failed to listen on server.http {http}"))?,
-        })
-    }
 }
 
 /// What can be wrong without anything being started, so that it is found first.
@@ -250,7 +245,7 @@ impl Parts {
         settings: &Settings,
     ) -> anyhow::Result<(Arc<World>, Listeners)> {
         let public_url = match settings.server.public_url.trim_end_matches('/') {
-            "" => format!("http://{}", self.listeners.http.local_addr()?),
+            "" => format!("{}://{}", self.listeners.http.scheme(), self.listeners.http.address()?),
             url => url.to_owned(),
         };
         let world = World {
@@ -287,8 +282,8 @@ impl Running {
     fn service_file(&self) -> ServiceFile {
         ServiceFile {
             pid: std::process::id(),
-            grpc: format!("http://{}", self.grpc_addr),
-            http: format!("http://{}", self.http_addr),
+            grpc: format!("{}://{}", self.scheme, self.grpc_addr),
+            http: format!("{}://{}", self.scheme, self.http_addr),
             nats_url: secrets::masked(&self.nats_url),
             nats_pid: self.embedded.as_ref().map(Embedded::pid),
         }

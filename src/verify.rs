@@ -14,7 +14,7 @@ use proto::v1;
 use proto::v1::audit_client::AuditClient;
 
 use crate::cli::VerifyArgs;
-use crate::client::{self, ClientError};
+use crate::client::{self, ClientError, Wire};
 use crate::config::Settings;
 use crate::grpc::trust::of_report;
 use crate::keys::{self, SIGNING_KEY_FILE};
@@ -68,8 +68,8 @@ async fn verify(args: VerifyArgs) -> Result<bool, ClientError> {
     told(&args, &report, own, known.as_ref())
 }
 
-async fn service(args: &VerifyArgs) -> Result<AuditClient<tonic::transport::Channel>, ClientError> {
-    Ok(AuditClient::new(client::connect(&args.server).await?))
+async fn service(args: &VerifyArgs) -> Result<AuditClient<Wire>, ClientError> {
+    Ok(AuditClient::new(client::connect(&args.client).await?))
 }
 
 async fn state(args: &VerifyArgs) -> Result<v1::LogState, ClientError> {
@@ -193,7 +193,7 @@ async fn accept(args: VerifyArgs) -> Result<(), ClientError> {
         }
         None => service(&args).await?.accept_log(v1::AcceptLogRequest { reason, operator }).await?.into_inner(),
     };
-    if args.json {
+    if args.client.json {
         return Ok(show::say(&show::json(&accepted))?);
     }
     let text = format!(
@@ -211,7 +211,7 @@ fn told(
     known: Option<&NoteVerifier>,
 ) -> Result<bool, ClientError> {
     let is_known = known.is_none_or(|known| known.to_string() == report.key || report.key.is_empty());
-    if args.json {
+    if args.client.json {
         show::say(&show::json(report))?;
     } else {
         show::say(&in_words(report, own, Paint::stdout()))?;

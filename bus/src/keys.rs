@@ -78,6 +78,12 @@ impl KeyVault {
         Self { store, masters, moving, secrets, pool, cache }
     }
 
+    /// What pseudonyms and links are made with, for whoever recognises people without the vault.
+    #[must_use]
+    pub fn owner_secrets(&self) -> OwnerSecrets {
+        self.secrets.clone()
+    }
+
     /// The key that signs the links in owners' mails; a rotation of the master key does not change it.
     #[must_use]
     pub fn link_key(&self) -> LinkKey {

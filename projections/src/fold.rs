@@ -174,6 +174,8 @@ impl Touched {
             writes.put(&keys::id(id), &submission.to_be_bytes());
             let maker = keys::maker(&row.registration.connector);
             writes.put(&keys::with_sequence(&maker, submission), &[]);
+            let tenant = keys::tenant(&row.registration.tenant);
+            writes.put(&keys::with_sequence(&tenant, submission), &[]);
         }
         let (before, after) = (self.stored.and_then(keys::status), keys::status(row.status()));
         if before != after {

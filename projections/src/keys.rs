@@ -26,11 +26,21 @@ pub(crate) fn owner(owner_ref: &[u8; 16]) -> [u8; 17] {
     key
 }
 
-/// All rows of a maker. Longer names share a prefix; lists look into the row in any case.
+/// All rows of a maker.
 pub(crate) fn maker(connector: &str) -> Vec<u8> {
-    let length = u8::try_from(connector.len()).unwrap_or(u8::MAX);
-    let mut key = vec![b'm', length];
-    key.extend_from_slice(&connector.as_bytes()[..usize::from(length)]);
+    named(b'm', connector)
+}
+
+/// All rows of a tenant.
+pub(crate) fn tenant(tenant: &str) -> Vec<u8> {
+    named(b't', tenant)
+}
+
+/// Longer names share a prefix; lists look into the row in any case.
+fn named(kind: u8, name: &str) -> Vec<u8> {
+    let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+    let mut key = vec![kind, length];
+    key.extend_from_slice(&name.as_bytes()[..usize::from(length)]);
     key
 }
 
@@ -80,9 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn no_makers_rows_stand_among_those_of_another() {
-        let [short, long] = ["a", "ab"].map(|name| with_sequence(&maker(name), 7));
-        assert!(!long.starts_with(&maker("a")) && !short.starts_with(&maker("ab")));
-        assert_eq!(maker(&"x".repeat(300)).len(), 2 + 255);
+    fn no_makers_and_no_tenants_rows_stand_among_those_of_another() {
+        for index in [maker, tenant] {
+            let [short, long] = ["a", "ab"].map(|name| with_sequence(&index(name), 7));
+            assert!(!long.starts_with(&index("a")) && !short.starts_with(&index("ab")));
+            assert_eq!(index(&"x".repeat(300)).len(), 2 + 255);
+        }
+        assert_ne!(maker("a"), tenant("a"));
     }
 }

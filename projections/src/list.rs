@@ -30,6 +30,8 @@ pub struct Filter {
     pub maker: Option<String>,
     /// The pseudonym of the owner.
     pub owner_ref: Option<[u8; 16]>,
+    /// Whose service it came through.
+    pub tenant: Option<String>,
 }
 
 /// A part of a list.
@@ -93,12 +95,17 @@ impl Filter {
         (self.statuses.is_empty() || self.statuses.contains(&row.status()))
             && self.maker.as_ref().is_none_or(|maker| *maker == row.registration.connector)
             && self.owner_ref.is_none_or(|owner| owner == row.registration.owner_ref)
+            && self.tenant.as_ref().is_none_or(|tenant| *tenant == row.registration.tenant)
     }
 
     /// The next chunk of entries from the index that is likely to hold the fewest; some may not match.
     fn newest(&self, store: &Store, below: Sequence) -> Result<Vec<Entry>, ViewError> {
         if let Some(owner_ref) = &self.owner_ref {
             return store.newest(&keys::owner(owner_ref), below, CHUNK);
+        }
+        // before all others: how long a page takes, and how short it is, must not tell of other tenants' rows
+        if let Some(tenant) = &self.tenant {
+            return store.newest(&keys::tenant(tenant), below, CHUNK);
         }
         let indexes: Option<BTreeSet<_>> = self.statuses.iter().map(|status| keys::status(*status)).collect();
         if let Some(indexes) = indexes.filter(|indexes| !indexes.is_empty()) {
@@ -138,7 +145,10 @@ impl Filter {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&[u8::try_from(statuses.len()).unwrap_or(u8::MAX)]).update(&statuses);
         hasher.update(&[u8::from(self.owner_ref.is_some())]).update(&self.owner_ref.unwrap_or_default());
-        hasher.update(&[u8::from(self.maker.is_some())]).update(self.maker.as_deref().unwrap_or("").as_bytes());
+        for name in [&self.tenant, &self.maker] {
+            let text = name.as_deref().unwrap_or_default();
+            hasher.update(&[u8::from(name.is_some())]).update(&text.len().to_le_bytes()).update(text.as_bytes());
+        }
         let mut hash = [0; FILTER_HASH_BYTES];
         hash.copy_from_slice(&hasher.finalize().as_bytes()[..FILTER_HASH_BYTES]);
         hash
@@ -170,6 +180,7 @@ mod tests {
             Filter::default(),
             Filter { maker: Some(String::new()), ..filter.clone() },
             Filter { owner_ref: Some([0; 16]), ..filter.clone() },
+            Filter { tenant: Some(String::new()), ..filter.clone() },
         ] {
             assert_eq!(other.read_token(&token), None, "{other:?}");
         }

@@ -24,7 +24,7 @@ pub async fn run(args: AuditArgs) -> Result<bool, ClientError> {
         Some(AuditCommand::AsOf(args)) => as_of(args).await?,
         None => {
             let id = args.id.ok_or(ClientError::Usage("name a registration, or see `regflow audit --help`"))?;
-            let source = Source::of_service(&args.client.server).await?;
+            let source = Source::of_service(&args.client.server, &args.client.tls).await?;
             print(source, v1::ReplayRequest { id, ..Default::default() }, args.client.json).await?;
         }
     }

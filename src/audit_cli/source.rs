@@ -9,7 +9,7 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use proto::v1;
 use proto::v1::audit_client::AuditClient;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
+
 
 use crate::catalog::NO_SANDBOX;
 use crate::cli::SourceArgs;
@@ -23,7 +23,7 @@ const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A way to the log.
 pub enum Source {
     /// A running service.
-    Service(AuditClient<Channel>),
+    Service(AuditClient<Wire>),
     /// A server, perhaps our own.
     Direct(Box<Direct>),
 }
@@ -50,16 +50,16 @@ impl Source {
         }
         match &args.nats {
             Some(url) => {
-                let options = ReadOptions { credentials_file: args.credentials.clone(), ca_file: args.ca.clone() };
+                let options = ReadOptions { credentials_file: args.credentials.clone(), ca_file: args.tls.ca.clone() };
                 Ok(Self::of_nats(url, options, None).await?)
             }
-            None => Self::of_service(&args.server).await,
+            None => Self::of_service(&args.server, &args.tls).await,
         }
     }
 
     /// A running service.
-    pub async fn of_service(server: &str) -> Result<Self, ClientError> {
-        let client = AuditClient::new(client::connect(server).await?);
+    pub async fn of_service(server: &str, tls: &ClientTls) -> Result<Self, ClientError> {
+        let client = AuditClient::new(client::connect_to(server, tls).await?);
         Ok(Self::Service(client.max_decoding_message_size(CHUNK_BYTES_MAX)))
     }
 

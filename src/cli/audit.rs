@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use events::Timestamp;
 
 use super::operate::span;
-use super::{Client, DEFAULT_SERVER, StateArg};
+use super::{Client, ClientTls, DEFAULT_SERVER, StateArg};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -44,9 +44,9 @@ pub struct SourceArgs {
     /// A .creds file for that server
     #[arg(long, value_name = "FILE", requires = "nats")]
     pub credentials: Option<PathBuf>,
-    /// Certificates to check that server's with
-    #[arg(long, value_name = "FILE", requires = "nats")]
-    pub ca: Option<PathBuf>,
+    /// The certificates are those of the service, or of that server
+    #[command(flatten)]
+    pub tls: ClientTls,
     /// Read from this data folder instead; no service may run on it
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::DEFAULT_SERVER;
+use super::Client;
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Ask the service at this address to check its log
-    #[arg(long, env = "REGFLOW_SERVER", default_value = DEFAULT_SERVER)]
-    pub server: String,
+    /// The service that is asked to check its log, when neither a folder nor a server is named
+    #[command(flatten)]
+    pub client: Client,
     /// Check a data folder whose service does not run: its nats-server is started for it and stopped after
     #[arg(long, conflicts_with = "nats")]
     pub data: Option<PathBuf>,
@@ -41,7 +41,4 @@ pub struct VerifyArgs {
     /// With --accept: who decides; your user name when absent
     #[arg(long, env = "REGFLOW_OPERATOR")]
     pub operator: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }

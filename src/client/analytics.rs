@@ -8,7 +8,7 @@ use crate::cli::MetricsArgs;
 use crate::show::{self, Paint};
 
 pub async fn metrics(args: MetricsArgs) -> Outcome {
-    let mut service = AnalyticsClient::new(connect(&args.client.server).await?);
+    let mut service = AnalyticsClient::new(connect(&args.client).await?);
     let now = handlers::system_clock();
     let start = events::Timestamp(now.0 - i64::try_from(args.window.as_micros()).unwrap_or(now.0));
     let request = v1::MetricsRequest {

@@ -12,8 +12,8 @@ pub enum ClientError {
     #[error("{}", explain(.0))]
     Answer(Box<Status>),
     /// The service is not there.
-    #[error("failed to reach the service at {server}; is it running? `regflow serve` starts it")]
-    Unreachable { server: String },
+    #[error("failed to reach the service at {server}{}; is it running? `regflow serve` starts it", because(.server, .why))]
+    Unreachable { server: String, why: String },
     /// Something that the command line must say is missing.
     #[error("{0}")]
     Usage(&'static str),
@@ -51,19 +51,23 @@ impl ClientError {
                 Code::NotFound => 3,
                 Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => 4,
                 Code::Unavailable | Code::DeadlineExceeded => 5,
+                Code::Unauthenticated | Code::PermissionDenied => 6,
                 Code::Ok
                 | Code::Cancelled
                 | Code::Unknown
-                | Code::PermissionDenied
                 | Code::ResourceExhausted
                 | Code::OutOfRange
                 | Code::Unimplemented
                 | Code::Internal
-                | Code::DataLoss
-                | Code::Unauthenticated => 1,
+                | Code::DataLoss => 1,
             },
         }
     }
+}
+
+/// With TLS much can be wrong though the service runs.
+fn because(server: &str, why: &str) -> String {
+    if server.starts_with("https:") && !why.is_empty() { format!(" ({})", show::printable(why)) } else { String::new() }
 }
 
 /// The status with every field that it names on a line of its own.

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use proto::v1::operations_client::OperationsClient;
 use proto::v1::{self, CircuitPosition};
-use tonic::transport::Channel;
 
-use super::{ClientError, Outcome, bounded, connect, method_of, state_of};
+use super::{ClientError, Outcome, Wire, bounded, connect, method_of, state_of};
 use crate::cli::{CircuitArgs, CircuitWish, Client, MakersArgs, MethodArg, PauseArgs, RedriveArgs, Why};
 use crate::show::{self, Paint};
 
 /// How long a redrive of ten thousand may take.
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(300);
 
-pub(super) async fn operations(client: &Client) -> Result<OperationsClient<Channel>, ClientError> {
-    Ok(OperationsClient::new(connect(&client.server).await?))
+pub(super) async fn operations(client: &Client) -> Result<OperationsClient<Wire>, ClientError> {
+    Ok(OperationsClient::new(connect(client).await?))
 }
 
 /// The operator's name: as given, else the user's.

@@ -15,7 +15,7 @@ use crate::show::{self, Paint};
 const LONG_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 async fn persons(client: &Client) -> Result<PersonsClient<Channel>, ClientError> {
-    Ok(PersonsClient::new(connect(&client.server).await?))
+    Ok(PersonsClient::new(connect(client).await?))
 }
 
 fn long<T>(message: T) -> tonic::Request<T> {

@@ -23,7 +23,7 @@ pub async fn proof(command: ProofCommand) -> Outcome {
 }
 
 async fn get(args: ProofGetArgs) -> Outcome {
-    let mut service = ProofsClient::new(connect(&args.client.server).await?);
+    let mut service = ProofsClient::new(connect(&args.client).await?);
     let format = if args.pdf { ProofFormat::Pdf } else { ProofFormat::Note };
     let request = v1::GetProofRequest { id: args.id, format: format.into(), without_values: args.without_values };
     let file = service.get_proof(bounded(request)).await?.into_inner();
@@ -90,7 +90,7 @@ fn as_json(verified: &Verified) -> serde_json::Value {
 }
 
 pub async fn report(args: PersonArgs) -> Outcome {
-    let mut service = PersonsClient::new(connect(&args.client.server).await?);
+    let mut service = PersonsClient::new(connect(&args.client).await?);
     let who = match (args.email, args.owner) {
         (Some(email), _) => v1::person_ref::Who::Email(email),
         (None, Some(owner)) => v1::person_ref::Who::OwnerRef(owner),

@@ -40,7 +40,8 @@ pub fn catalog(data: &Path) -> anyhow::Result<PathBuf> {
 pub async fn begin(sandbox: &sandbox::Sandbox, running: &Running, paint: Paint) -> anyhow::Result<()> {
     let down = Fault::lasting(Mode::Status { status: 503, retry_after_s: None });
     sandbox.faults().set(Target::Maker(Maker::Norrland), down);
-    let mut service = RegistrationsClient::new(client::connect(&format!("http://{}", running.grpc_addr)).await?);
+    let mut service =
+        RegistrationsClient::new(client::connect_plainly(&format!("http://{}", running.grpc_addr)).await?);
     let requests = MEANWHILE.iter().map(|(serial, priority)| product(serial, *priority)).collect();
     service.submit_batch(v1::SubmitBatchRequest { requests }).await?;
     let text = format!("{MAKER} has a bad hour now: its API answers 503, its circuit opens, what comes in waits");

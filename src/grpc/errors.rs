@@ -25,8 +25,13 @@ pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
 
 /// A status that may pass: with the delay after which to try again.
 pub fn passing(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    passing_after(code, reason, message, RETRY_DELAY)
+}
+
+/// The same, when it is known how long it takes.
+pub fn passing_after(code: Code, reason: &str, message: impl Into<String>, delay: Duration) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    details.set_retry_info(Some(RETRY_DELAY));
+    details.set_retry_info(Some(delay));
     Status::with_error_details(code, message, details)
 }
 

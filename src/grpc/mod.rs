@@ -1,8 +1,9 @@
 //! The services of regflow.v1, and the gRPC interface that offers them with health and reflection.
 
+mod access;
 mod analytics;
 pub mod audit;
-mod caller;
+pub mod caller;
 mod catalog;
 pub mod convert;
 pub mod errors;
@@ -11,6 +12,7 @@ mod feeder;
 mod makers;
 mod operations;
 mod overview;
+mod own;
 mod persons;
 mod proofs;
 mod redrive;
@@ -34,15 +36,13 @@ use proto::v1::operations_server::OperationsServer;
 use proto::v1::persons_server::PersonsServer;
 use proto::v1::proofs_server::ProofsServer;
 use proto::v1::registrations_server::RegistrationsServer;
-use tokio::net::TcpListener;
 use tokio::sync::watch as latest;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
+use self::access::AccessLayer;
 use self::analytics::AnalyticsService;
 use self::audit::AuditService;
-pub use self::caller::Caller;
 use self::catalog::CatalogService;
 use self::operations::OperationsService;
 use self::overview::Overviews;
@@ -50,6 +50,8 @@ use self::persons::PersonsService;
 use self::proofs::ProofsService;
 use self::registrations::RegistrationsService;
 pub use self::views::Views;
+use crate::access::Access;
+use crate::listen::Door;
 use crate::telemetry::server::RpcLayer;
 
 /// Largest request: a thousand submissions, or one with its proof of purchase.
@@ -107,7 +109,8 @@ impl Services {
 
 /// What the interface needs.
 pub struct GrpcOptions {
-    pub listener: TcpListener,
+    pub door: Door,
+    pub access: Arc<Access>,
     pub services: Services,
     /// Serving once this is true: views and engine have caught up.
     pub ready: latest::Receiver<bool>,
@@ -134,6 +137,7 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .layer(RpcLayer)
+        .layer(AccessLayer(options.access))
         .load_shed(true)
         .layer(tower::limit::GlobalConcurrencyLimitLayer::new(options.requests_max))
         .add_service(health)
@@ -146,7 +150,7 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         .add_service(AnalyticsServer::new(analytics))
         .add_service(ProofsServer::new(proofs))
         .add_service(PersonsServer::new(persons))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(options.listener), shutdown.cancelled())
+        .serve_with_incoming_shutdown(options.door.connections(shutdown.clone()), shutdown.cancelled())
         .await;
     reporting.abort();
     Ok(served?)

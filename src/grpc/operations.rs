@@ -10,6 +10,7 @@ use proto::v1::operations_server::Operations;
 use proto::v1::{self, CircuitPosition};
 use tonic::{Code, Request, Response, Status};
 
+use super::caller::{pass, sight};
 use super::redrive::Redrive;
 use super::views::Views;
 use super::{convert, errors, makers, webhooks};
@@ -49,13 +50,17 @@ impl OperationsService {
 #[tonic::async_trait]
 impl Operations for OperationsService {
     async fn pause(&self, request: Request<v1::PauseRequest>) -> Result<Response<v1::OperationResponse>, Status> {
-        let v1::PauseRequest { maker, method, reason, operator } = request.into_inner();
+        let (pass, request) = (pass(&request)?.clone(), request.into_inner());
+        let v1::PauseRequest { maker, method, reason, operator } = request;
+        let operator = pass.operator(operator);
         let method = convert::method("method", method)?;
         self.operate(Order { maker, reason, operator }, Wish::Pause(method)).await
     }
 
     async fn resume(&self, request: Request<v1::ResumeRequest>) -> Result<Response<v1::OperationResponse>, Status> {
-        let v1::ResumeRequest { maker, method, reason, operator } = request.into_inner();
+        let (pass, request) = (pass(&request)?.clone(), request.into_inner());
+        let v1::ResumeRequest { maker, method, reason, operator } = request;
+        let operator = pass.operator(operator);
         let method = convert::method("method", method)?;
         self.operate(Order { maker, reason, operator }, Wish::Resume(method)).await
     }
@@ -64,7 +69,8 @@ impl Operations for OperationsService {
         &self,
         request: Request<v1::ForceCircuitRequest>,
     ) -> Result<Response<v1::OperationResponse>, Status> {
-        let request = request.into_inner();
+        let (pass, mut request) = (pass(&request)?.clone(), request.into_inner());
+        request.operator = pass.operator(request.operator);
         let wish = forced(&request)?;
         let v1::ForceCircuitRequest { maker, reason, operator, .. } = request;
         self.operate(Order { maker, reason, operator }, wish).await
@@ -74,7 +80,9 @@ impl Operations for OperationsService {
         &self,
         request: Request<v1::ReleaseCircuitRequest>,
     ) -> Result<Response<v1::OperationResponse>, Status> {
-        let v1::ReleaseCircuitRequest { maker, method, reason, operator } = request.into_inner();
+        let (pass, request) = (pass(&request)?.clone(), request.into_inner());
+        let v1::ReleaseCircuitRequest { maker, method, reason, operator } = request;
+        let operator = pass.operator(operator);
         match convert::method("method", method)? {
             Some(method) => self.operate(Order { maker, reason, operator }, Wish::Release(method)).await,
             None => Err(errors::invalid(&with_why(vec![no_method()], &reason, &operator))),
@@ -101,7 +109,8 @@ impl Operations for OperationsService {
     }
 
     async fn redrive(&self, request: Request<v1::RedriveRequest>) -> Result<Response<v1::RedriveResponse>, Status> {
-        let request = request.into_inner();
+        let (pass, mut request) = (pass(&request)?.clone(), request.into_inner());
+        request.operator = pass.operator(request.operator);
         let redrive = Redrive::read(&request)?;
         if let Some(maker) = &redrive.filter.maker {
             self.check_maker(maker)?;
@@ -112,9 +121,12 @@ impl Operations for OperationsService {
 
     async fn list_webhooks(
         &self,
-        _: Request<v1::ListWebhooksRequest>,
+        request: Request<v1::ListWebhooksRequest>,
     ) -> Result<Response<v1::ListWebhooksResponse>, Status> {
-        let webhooks = self.webhooks.list().await.into_iter().map(webhooks::status).collect();
+        let sight = sight(&request)?;
+        let seen = self.webhooks.list().await.into_iter();
+        let seen = seen.filter(|webhook| sight.tenant().is_none_or(|tenant| webhook.tenant == tenant));
+        let webhooks = seen.map(webhooks::status).collect();
         Ok(Response::new(v1::ListWebhooksResponse { webhooks }))
     }
 
@@ -122,7 +134,10 @@ impl Operations for OperationsService {
         &self,
         request: Request<v1::RedeliverWebhooksRequest>,
     ) -> Result<Response<v1::RedeliverWebhooksResponse>, Status> {
-        let redelivery = webhooks::redelivery(request.into_inner())?;
+        let (pass, mut request) = (pass(&request)?.clone(), request.into_inner());
+        request.operator = pass.operator(request.operator);
+        request.tenant = pass.sight.tenant().map_or(request.tenant, str::to_owned);
+        let redelivery = webhooks::redelivery(request)?;
         let done = self.webhooks.redeliver(&redelivery.tenant, &redelivery.name, redelivery.again).await;
         let notifications = done.map_err(|error| webhooks::refused(&error))?;
         Ok(Response::new(v1::RedeliverWebhooksResponse { notifications }))

@@ -12,8 +12,9 @@ use proto::v1::persons_server::Persons;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
-use super::caller::caller;
+use super::caller::{caller, sight};
 use super::views::Views;
+use crate::access::Sight;
 use super::{convert, errors};
 
 /// The persons service; clones share everything.
@@ -30,10 +31,11 @@ pub struct Person {
 }
 
 impl PersonsService {
-    /// Whom a request means.
-    pub fn person(&self, asked: Option<v1::PersonRef>) -> Result<Person, Status> {
+    /// Whom a request means; nothing when whoever asks does not see them.
+    pub fn person(&self, asked: Option<v1::PersonRef>, sight: &Sight) -> Result<Option<Person>, Status> {
         let v1::PersonRef { tenant, who } = asked.unwrap_or_default();
-        let tenant = convert::optional(tenant).unwrap_or_else(|| convert::DEFAULT_TENANT.to_owned());
+        let named = convert::optional(tenant).or_else(|| sight.tenant().map(str::to_owned));
+        let tenant = named.unwrap_or_else(|| convert::DEFAULT_TENANT.to_owned());
         let owner_ref = match who {
             Some(Who::OwnerRef(text)) => convert::owner_ref(&text)?,
             Some(Who::Email(email)) if !email.trim().is_empty() => self.world.keys.pseudonym(&tenant, &email),
@@ -42,7 +44,12 @@ impl PersonsService {
                 return Err(errors::invalid_field("person", problem));
             }
         };
-        Ok(Person { tenant, owner_ref })
+        let is_seen = match sight {
+            Sight::All => true,
+            Sight::Tenant(own) => *own == tenant,
+            Sight::Own { tenant: own, owner } => *own == tenant && *owner == owner_ref,
+        };
+        Ok(is_seen.then_some(Person { tenant, owner_ref }))
     }
 }
 
@@ -52,13 +59,17 @@ impl Persons for PersonsService {
 
     async fn report(&self, request: Request<v1::PersonRef>) -> Result<Response<Self::ReportStream>, Status> {
         self.views.check_ready()?;
-        let person = self.person(Some(request.into_inner()))?;
+        let sight = sight(&request)?;
+        let person = self.person(Some(request.into_inner()), &sight)?;
         Ok(Response::new(report::start(self.clone(), person)))
     }
 
     async fn forget(&self, request: Request<v1::ForgetRequest>) -> Result<Response<v1::ForgetResponse>, Status> {
-        let actor = caller(&request);
-        self.forget_person(request.into_inner(), actor).await.map(Response::new)
+        let (actor, sight) = (caller(&request), sight(&request)?);
+        let v1::ForgetRequest { person, reason, dry_run } = request.into_inner();
+        let (person, reason) = (self.person(person, &sight)?, forget::reason_of(reason)?);
+        let wish = (!dry_run).then_some((reason, actor));
+        self.forget_person(person, wish).await.map(Response::new)
     }
 
     async fn rotate_master_key(

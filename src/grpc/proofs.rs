@@ -7,8 +7,9 @@ use proto::v1;
 use proto::v1::proofs_server::Proofs;
 use tonic::{Code, Request, Response, Status};
 
+use super::caller::sight;
+use super::errors;
 use super::views::Views;
-use super::{convert, errors};
 use crate::proof::{self, Proof, ProofError, Show};
 
 /// The proofs service; clones share everything.
@@ -21,9 +22,8 @@ pub struct ProofsService {
 #[tonic::async_trait]
 impl Proofs for ProofsService {
     async fn get_proof(&self, request: Request<v1::GetProofRequest>) -> Result<Response<v1::ProofFile>, Status> {
-        let request = request.into_inner();
-        let id = convert::id(&request.id)?;
-        let shard = self.views.shard_of(id)?.ok_or_else(|| errors::not_found(&request.id))?;
+        let (sight, request) = (sight(&request)?, request.into_inner());
+        let (shard, id) = self.views.place(&request.id, &sight).await?;
         let show = if request.without_values { Show::Hashes } else { Show::Values };
         let proof = proof::prove(&self.world, shard, id, show).await.map_err(|error| of_proof(&error))?;
         let key = self.world.signer.verifier().to_string();

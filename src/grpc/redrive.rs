@@ -45,7 +45,7 @@ impl Redrive {
             return Err(errors::invalid(&problems));
         }
         Ok(Self {
-            filter: Filter { statuses, maker: convert::optional(request.maker.clone()), owner_ref: None },
+            filter: Filter { statuses, maker: convert::optional(request.maker.clone()), ..Filter::default() },
             from,
             reason: request.reason.clone(),
             operator: request.operator.clone(),

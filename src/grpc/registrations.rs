@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use events::{Registration, RegistrationId, Sequence, Shard};
+use events::{Registration, RegistrationId, Sequence};
 use futures::StreamExt;
 use handlers::desk::{self, DeskError, Receipt, RetryWish};
 use handlers::intake::{self, Accepted, Submission};
@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::pb;
 
-use super::caller::caller;
+use super::caller::{caller, pass, sight};
 use super::views::Views;
 use super::watch::{Wanted, Watcher};
-use super::{convert, errors, explain, wire};
+use super::{convert, errors, explain, own, wire};
+use crate::access::Pass;
 
 /// Most submissions of one batch.
 const BATCH_MAX: usize = 1_000;
@@ -47,9 +48,10 @@ pub struct RegistrationsService {
 
 impl RegistrationsService {
     /// Takes one submission in, or says what is wrong; within its deadline either way.
-    async fn take_in(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, Status> {
+    async fn take_in(&self, request: v1::SubmitRequest, pass: &Pass) -> Result<v1::SubmitResponse, Status> {
         let validate_only = request.validate_only;
-        let submission = convert::submission(request, handlers::trace::current())?;
+        let mut submission = convert::submission(request, handlers::trace::current())?;
+        own::submission(&mut submission, pass, &self.world)?;
         if validate_only {
             return self.checked(&submission);
         }
@@ -111,13 +113,6 @@ impl RegistrationsService {
         Ok(v1::SubmitResponse { registration: Some(registration), repeated_request: accepted.repeated })
     }
 
-    /// Where a registration is, by its id as somebody wrote it.
-    pub fn place(&self, text: &str) -> Result<(Shard, RegistrationId), Status> {
-        let id = convert::id(text)?;
-        let shard = self.views.shard_of(id)?.ok_or_else(|| errors::not_found(text))?;
-        Ok((shard, id))
-    }
-
     /// Refuses to wait for a place that the log has not come to.
     async fn check_place(&self, sequence: Sequence) -> Result<(), Status> {
         // the view is mostly some milliseconds behind: only who waits longer is worth a question to the server
@@ -158,36 +153,40 @@ impl Registrations for RegistrationsService {
     type WatchStream = std::pin::Pin<Box<dyn Stream<Item = Result<v1::Update, Status>> + Send>>;
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
-        self.take_in(request.into_inner()).await.map(Response::new)
+        let (pass, request) = (pass(&request)?.clone(), request.into_inner());
+        self.take_in(request, &pass).await.map(Response::new)
     }
 
     async fn submit_batch(
         &self,
         request: Request<v1::SubmitBatchRequest>,
     ) -> Result<Response<v1::SubmitBatchResponse>, Status> {
-        let requests = request.into_inner().requests;
+        let (pass, requests) = (pass(&request)?.clone(), request.into_inner().requests);
         if requests.len() > BATCH_MAX {
             let text = format!("has {} submissions; at most {BATCH_MAX} are taken at once", requests.len());
             return Err(errors::invalid_field("requests", &text));
         }
         // side by side, so that they are committed together; in order, so that answers stand in their places
-        let answers = futures::stream::iter(requests).map(|request| self.take_in(request)).buffered(BATCH_MAX);
+        let answers = futures::stream::iter(requests).map(|request| self.take_in(request, &pass)).buffered(BATCH_MAX);
         let results = answers.map(|answer| v1::SubmitResult { result: Some(result(answer)) }).collect().await;
         Ok(Response::new(v1::SubmitBatchResponse { results }))
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::Registration>, Status> {
-        let request = request.into_inner();
+        let (sight, request) = (sight(&request)?, request.into_inner());
         let id = convert::id(&request.id)?;
         self.check_place(request.min_sequence).await?;
-        let row = self.views.row(id, request.min_sequence).await?.ok_or_else(|| errors::not_found(&request.id))?;
+        let row = self.views.seen(id, request.min_sequence, &sight).await?;
+        let row = row.ok_or_else(|| errors::not_found(&request.id))?;
         Ok(Response::new(wire::row(&row, &self.world.catalog)))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
-        let request = request.into_inner();
+        let (sight, request) = (sight(&request)?, request.into_inner());
         self.views.check_ready()?;
-        let filter = filter(&request)?;
+        let Some(filter) = own::filter(filter(&request)?, &sight) else {
+            return Ok(Response::new(v1::ListResponse::default()));
+        };
         let rows_max = match request.page_size {
             0 => PAGE_ROWS_DEFAULT,
             size => usize::try_from(size).map_err(|_| errors::invalid_field("page_size", "must not be negative"))?,
@@ -207,10 +206,10 @@ impl Registrations for RegistrationsService {
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let request = request.into_inner();
+        let (sight, request) = (sight(&request)?, request.into_inner());
         let wanted = match (request.id.as_str(), request.owner_ref.as_str()) {
             ("", "") => Wanted::All,
-            (text, "") => Wanted::One(self.place(text)?.1),
+            (text, "") => Wanted::One(self.views.place(text, &sight).await?.1),
             ("", text) => Wanted::Owner(convert::owner_ref(text)?),
             (_, _) => return Err(errors::invalid_field("owner_ref", "and id exclude each other")),
         };
@@ -220,6 +219,7 @@ impl Registrations for RegistrationsService {
             log: self.world.log.clone(),
             catalog: self.world.catalog.clone(),
             wanted,
+            sight,
             after: request.after_sequence.unwrap_or_else(|| self.views.status.position()),
             updates,
         };
@@ -234,8 +234,8 @@ impl Registrations for RegistrationsService {
     }
 
     async fn complete(&self, request: Request<v1::CompleteRequest>) -> Result<Response<v1::Registration>, Status> {
-        let (actor, request) = (caller(&request), request.into_inner());
-        let place = self.place(&request.id)?;
+        let (actor, sight, request) = (caller(&request), sight(&request)?, request.into_inner());
+        let place = self.views.place(&request.id, &sight).await?;
         let confirmation = convert::optional(request.confirmation);
         convert::check_text("confirmation", confirmation.as_deref())?;
         let seen = convert::etag(&request.etag)?;
@@ -244,8 +244,8 @@ impl Registrations for RegistrationsService {
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::Registration>, Status> {
-        let (actor, request) = (caller(&request), request.into_inner());
-        let place = self.place(&request.id)?;
+        let (actor, sight, request) = (caller(&request), sight(&request)?, request.into_inner());
+        let place = self.views.place(&request.id, &sight).await?;
         let reason = convert::optional(request.reason);
         convert::check_text("reason", reason.as_deref())?;
         let seen = convert::etag(&request.etag)?;
@@ -253,8 +253,8 @@ impl Registrations for RegistrationsService {
     }
 
     async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::Registration>, Status> {
-        let (actor, request) = (caller(&request), request.into_inner());
-        let place = self.place(&request.id)?;
+        let (actor, sight, request) = (caller(&request), sight(&request)?, request.into_inner());
+        let place = self.views.place(&request.id, &sight).await?;
         let seen = convert::etag(&request.etag)?;
         let from = convert::method("from_method", request.from_method)?;
         let reason = convert::optional(request.reason);
@@ -262,6 +262,7 @@ impl Registrations for RegistrationsService {
         let correction = match request.correction {
             Some(correction) => {
                 let before = desk::details(&self.world, place).await.map_err(|error| errors::of_desk(&error))?;
+                own::correction(&correction, &sight, &self.world)?;
                 Some(convert::corrected(correction, before)?)
             }
             None => None,
@@ -271,7 +272,8 @@ impl Registrations for RegistrationsService {
     }
 
     async fn explain(&self, request: Request<v1::ExplainRequest>) -> Result<Response<v1::Explanation>, Status> {
-        let place = self.place(&request.into_inner().id)?;
+        let (sight, request) = (sight(&request)?, request.into_inner());
+        let place = self.views.place(&request.id, &sight).await?;
         let explained = handlers::explain(&self.world, &self.engine, place).await;
         let explanation = explained.map_err(|error| errors::of_journal(&error))?;
         let registration = self.shown(&explanation.registration).await;
@@ -301,12 +303,12 @@ pub fn filter(request: &v1::ListRequest) -> Result<Filter, Status> {
         "" => None,
         text => Some(convert::owner_ref(text)?),
     };
-    Ok(Filter { statuses, maker: convert::optional(request.maker.clone()), owner_ref })
+    Ok(Filter { statuses, maker: convert::optional(request.maker.clone()), owner_ref, tenant: None })
 }
 
 /// How many there are in all, where the view counts them: by status only.
 fn total(views: &Views, filter: &Filter) -> i64 {
-    if filter.maker.is_some() || filter.owner_ref.is_some() {
+    if filter.maker.is_some() || filter.owner_ref.is_some() || filter.tenant.is_some() {
         return 0;
     }
     let counts = views.status.counts();

@@ -14,8 +14,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
-use super::errors;
 use super::feeder::{self, Fed, StatusFeed};
+use super::{convert, errors};
+use crate::access::Sight;
 
 /// How long a read waits for a sequence that the view has not taken in yet.
 pub const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -158,6 +159,22 @@ impl Views {
         })
     }
 
+    /// Where a registration is, by its id as somebody wrote it; what they do not see is not there.
+    pub async fn place(&self, text: &str, sight: &Sight) -> Result<(Shard, RegistrationId), Status> {
+        let id = convert::id(text)?;
+        let shard = match sight {
+            Sight::All => self.shard_of(id)?,
+            Sight::Tenant(_) | Sight::Own { .. } => self.seen(id, 0, sight).await?.map(|row| row.registration.shard),
+        };
+        Ok((shard.ok_or_else(|| errors::not_found(text))?, id))
+    }
+
+    /// The row of a registration as [`Self::row`] gives it, if whoever asks sees it.
+    pub async fn seen(&self, id: RegistrationId, min_sequence: Sequence, sight: &Sight) -> Result<Option<Row>, Status> {
+        let row = self.row(id, min_sequence).await?;
+        Ok(row.filter(|row| sees(sight, row)))
+    }
+
     /// The row of a registration, at least as new as `min_sequence` and as its own acceptance.
     pub async fn row(&self, id: RegistrationId, min_sequence: Sequence) -> Result<Option<Row>, Status> {
         self.check_ready()?;
@@ -176,4 +193,9 @@ impl Views {
     fn recent_place(&self, id: RegistrationId) -> Option<(Shard, Sequence)> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).places.get(&id).copied()
     }
+}
+
+/// Whether a row is there for whoever has this sight.
+pub fn sees(sight: &Sight, row: &Row) -> bool {
+    sight.sees(&row.registration.tenant, &row.registration.owner_ref)
 }

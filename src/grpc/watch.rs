@@ -12,8 +12,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
-use super::views::{CATCH_UP_TIMEOUT, Views};
+use super::views::{self, CATCH_UP_TIMEOUT, Views};
 use super::{audit, errors, wire};
+use crate::access::Sight;
 
 /// Records read from the log at once.
 const PAGE_RECORDS_MAX: usize = 512;
@@ -27,6 +28,8 @@ pub struct Watcher {
     pub log: Arc<dyn EventLog>,
     pub catalog: Arc<Catalog>,
     pub wanted: Wanted,
+    /// What the watcher sees at all.
+    pub sight: Sight,
     /// Everything after this is sent.
     pub after: Sequence,
     pub updates: Updates,
@@ -66,12 +69,16 @@ impl Watcher {
         }
     }
 
+    fn holds(&self, row: &Row) -> bool {
+        self.wanted.holds(row) && views::sees(&self.sight, row)
+    }
+
     async fn follow(&mut self, live: &mut Receiver<Arc<Update>>) {
         while self.catch_up().await.is_ok() {
             loop {
                 match live.recv().await {
                     Ok(update) if update.sequence <= self.after => {}
-                    Ok(update) if !self.wanted.holds(&update.row) => self.after = update.sequence,
+                    Ok(update) if !self.holds(&update.row) => self.after = update.sequence,
                     Ok(update) => {
                         let row = wire::row(&update.row, &self.catalog);
                         if self.send(update.sequence, row, &update.events).await.is_err() {
@@ -137,7 +144,7 @@ impl Watcher {
             return Ok(());
         }
         match self.views.row(stored.registration, stored.sequence).await {
-            Ok(Some(row)) if !self.wanted.holds(&row) => {
+            Ok(Some(row)) if !self.holds(&row) => {
                 self.after = stored.sequence;
                 Ok(())
             }

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::guard::Share;
 use super::problem::Problem;
 use super::{Http, body, pages};
+use crate::access::Sight;
 use crate::grpc::{convert, errors};
 
 /// Codes that one address may try in a minute, and at once.
@@ -77,7 +78,7 @@ async fn find(http: &Http, token: &str) -> Result<Found, Response> {
         http.pages.code(StatusCode::NOT_FOUND, "", &text)
     })?;
     let problem = |status: tonic::Status| Problem::from(status).into_response();
-    let (shard, id) = http.services.registrations.place(&id.to_string()).map_err(problem)?;
+    let (shard, id) = http.views().place(&id.to_string(), &Sight::All).await.map_err(problem)?;
     let registration = handlers::load(world, shard, id).await.map_err(|error| problem(errors::of_journal(&error)))?;
     Ok(Found { place: (shard, id), registration })
 }

@@ -6,8 +6,8 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use events::{Event, ObjectRef, Registration};
 
-use super::Http;
 use super::problem::Problem;
+use super::{Http, admit};
 use crate::grpc::errors;
 
 /// GET /api/registration/{id}/packet
@@ -63,7 +63,7 @@ pub async fn proof(State(http): State<Http>, Path(id): Path<String>) -> Result<R
 
 /// The registration and all its events, from the log.
 async fn story(http: &Http, text: &str) -> Result<(Registration, Vec<Event>), Problem> {
-    let (shard, id) = http.services.registrations.place(text)?;
+    let (shard, id) = http.views().place(text, &admit::sight()?).await?;
     let history = http.world().log.load(shard, id).await.map_err(|error| errors::of_journal(&error.into()))?;
     let registration = Registration::replay(&history)
         .map_err(|error| errors::of_journal(&error.into()))?

@@ -19,6 +19,7 @@ use governor::{Quota, RateLimiter};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use super::admit::SEC_FETCH_SITE;
 use super::problem::Problem;
 use crate::telemetry::server::observe;
 
@@ -94,7 +95,10 @@ impl Guard {
         let foreign = header(ORIGIN).is_some_and(|origin| {
             origin.parse::<Uri>().ok().and_then(|uri| uri.authority().map(|a| a.as_str() != host)).unwrap_or(true)
         });
-        if changes && foreign {
+        // who says that it comes from elsewhere is believed, also without an origin
+        let elsewhere = header(HeaderName::from_static(SEC_FETCH_SITE));
+        let elsewhere = matches!(elsewhere, Some("cross-site" | "same-site"));
+        if changes && (foreign || elsewhere) {
             let text = "a page of another origin must not change anything here";
             return Err(Problem::new(StatusCode::FORBIDDEN, "FOREIGN_ORIGIN", text));
         }

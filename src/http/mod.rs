@@ -1,6 +1,7 @@
 //! The HTTP interface: the services of gRPC as JSON, live updates, files, and the pages. Every answer says what went wrong
 //! as problem+json (RFC 9457), and everything that comes in has a bound.
 
+mod admit;
 mod analytics;
 mod audit;
 mod body;
@@ -9,6 +10,7 @@ mod events;
 mod files;
 mod guard;
 mod listen;
+mod login;
 mod makers;
 mod openapi;
 mod operations;
@@ -26,11 +28,12 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use handlers::World;
-use tokio::net::TcpListener;
 use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::grpc::{Services, Views};
+use crate::listen::Door;
 use guard::Guard;
 
 /// Largest body: a submission with its proof of purchase as base64.
@@ -38,7 +41,10 @@ const BODY_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// What the interface needs.
 pub struct HttpOptions {
-    pub listener: TcpListener,
+    pub door: Door,
+    pub access: Arc<Access>,
+    /// How long a login of the pages lasts.
+    pub session_minutes: u64,
     pub services: Services,
     /// Ready once this is true: views and engine have caught up.
     pub ready: latest::Receiver<bool>,
@@ -55,6 +61,8 @@ struct Http {
     services: Arc<Services>,
     ready: latest::Receiver<bool>,
     pages: Arc<done::Pages>,
+    access: Arc<Access>,
+    login: Arc<login::LoginPages>,
     /// The OpenAPI document, as it is sent.
     document: Bytes,
 }
@@ -75,14 +83,19 @@ impl Http {
 /// When the pages inside the binary are broken.
 pub async fn serve(options: HttpOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (routes, document) = routes::all().finish();
+    let is_secure = options.door.scheme() == "https" || options.public_url.starts_with("https://");
+    let login = Arc::new(login::LoginPages::new(is_secure, options.session_minutes)?);
+    let keeper = admit::Keeper { access: options.access.clone(), pages: login.clone() };
     let http = Http {
         services: Arc::new(options.services),
         ready: options.ready,
         pages: Arc::new(done::Pages::new()?),
+        access: options.access,
+        login,
         document: document.to_string().into(),
     };
     let guard = Guard::new(&options.public_url, options.requests_per_s);
-    let router = guard::around(routes.fallback(routes::nowhere).with_state(http), guard);
-    listen::serve(options.listener, router, options.connections_max, shutdown).await;
+    let router = guard::around(admit::behind(routes.fallback(routes::nowhere).with_state(http), keeper), guard);
+    listen::serve(options.door, router, options.connections_max, shutdown).await;
     Ok(())
 }

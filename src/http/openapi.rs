@@ -153,7 +153,8 @@ impl Api {
                 "title": "regflow",
                 "version": env!("CARGO_PKG_VERSION"),
                 "description": "Registers products with their makers. Bodies have the JSON form of the protobuf contract \
-                    regflow.v1: fields with their default value are left out.",
+                    regflow.v1: fields with their default value are left out. Where access.mode is required, each request has \
+                    `Authorization: Bearer` with a key or a token.",
                 "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
             },
             "servers": [{ "url": "/" }],

@@ -5,7 +5,6 @@ use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json as Answer, http};
-use events::Actor;
 use futures::TryStreamExt;
 use proto::v1;
 use proto::v1::audit_server::Audit;
@@ -14,21 +13,18 @@ use serde::Serialize;
 use serde_json::json;
 use tonic::Request;
 
-use super::Http;
 use super::body::{Json, OptionalJson};
 use super::params::Params;
 use super::problem::Problem;
-use crate::grpc::Caller;
+use super::{Http, admit};
 
 /// The client's own id of a request.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// Who acts when the access rules cannot tell yet.
-const CLIENT: &str = "http";
 
-/// A request as the services take it.
+/// A request as the services take it, with the pass of whoever asks; without one they answer nothing.
 pub fn ask<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.extensions_mut().insert(Caller(Actor::Client(CLIENT.to_owned())));
+    admit::pass().into_iter().for_each(|pass| drop(request.extensions_mut().insert(pass)));
     request
 }
 

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::openapi::{Api, Operation};
 use super::problem::Problem;
 use super::{
-    Http, analytics, audit, done, events, files, makers, operations, pages, persons, proofs, registrations, schema, status,
+    Http, analytics, audit, done, events, files, login, makers, operations, pages, persons, proofs, registrations, schema,
+    status,
 };
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -308,6 +309,8 @@ fn for_people(api: Api) -> Api {
         .page("/registrations", get(pages::registrations))
         .page("/operate", get(pages::operate))
         .page("/assets/{*path}", get(pages::asset))
+        .page("/login", get(login::form).post(login::log_in))
+        .page("/logout", post(login::log_out))
         .page("/done", get(done::code).post(done::by_code))
         .page("/done/{token}", get(done::show).post(done::finish))
         .page("/done/{token}/opened", post(done::opened))

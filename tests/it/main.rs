@@ -1,6 +1,7 @@
 //! The flows from end to end: the real binary, a real nats-server, real Chromium, real SMTP; only the makers are simulated.
 #![allow(clippy::unwrap_used, reason = "a test stops where its story breaks")]
 
+mod access;
 mod audit;
 mod audit_offline;
 mod bad_input;

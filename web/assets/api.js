@@ -39,8 +39,14 @@ async function call(path, options) {
   }
   const body = await answer.json().catch(() => ({}));
   if (answer.ok) return body;
+  if (answer.status === 401) toLogin();
   const retryAfter = Number(answer.headers.get("Retry-After")) || null;
   throw new Problem(answer.status, body, retryAfter);
+}
+
+/** Leads to the login, and from there back here. */
+function toLogin() {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 /** What went wrong, in a sentence for people. */
@@ -64,7 +70,7 @@ export function follow(url, handlers, onState = () => {}) {
     source.onopen = () => onState("live");
     source.onerror = () => {
       onState("reconnecting");
-      if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, REOPEN_MS);
+      if (source.readyState === EventSource.CLOSED) timer = setTimeout(reopen, REOPEN_MS);
     };
     for (const [name, handler] of Object.entries(handlers)) {
       source.addEventListener(name, (event) => {
@@ -72,6 +78,12 @@ export function follow(url, handlers, onState = () => {}) {
         handler(JSON.parse(event.data));
       });
     }
+  };
+  // events do not tell why they were refused; an answer without a body does
+  const reopen = async () => {
+    const answer = await fetch(url(lastId), { method: "HEAD" }).catch(() => null);
+    if (answer?.status === 401) toLogin();
+    else open();
   };
   open();
   const close = () => {

@@ -48,6 +48,10 @@ fn expected(fits: impl Fn(u64) -> bool) -> Vec<RegistrationId> {
     (0..ROWS).rev().filter(|n| fits(*n)).map(id).collect()
 }
 
+fn of_tenant(tenant: &str) -> Filter {
+    Filter { tenant: Some(tenant.to_owned()), ..Filter::default() }
+}
+
 fn statuses(statuses: &[Status]) -> Filter {
     Filter { statuses: statuses.to_vec(), ..Filter::default() }
 }
@@ -57,7 +61,7 @@ fn the_pages_of_every_filter_are_complete_and_newest_first_while_new_rows_arrive
     let done = |n: u64| n.is_multiple_of(2);
     let cancelled = move |n: u64| !done(n) && n.is_multiple_of(5);
     let maker = Some("kestrel".to_owned());
-    let cases: [(Filter, Vec<RegistrationId>); 8] = [
+    let cases: [(Filter, Vec<RegistrationId>); 10] = [
         (Filter::default(), expected(|_| true)),
         (statuses(&[Status::Success]), expected(done)),
         (statuses(&[Status::Cancelled]), expected(cancelled)),
@@ -66,9 +70,11 @@ fn the_pages_of_every_filter_are_complete_and_newest_first_while_new_rows_arrive
         (Filter { maker: maker.clone(), ..Filter::default() }, expected(|n| n % 3 == 1)),
         (Filter { owner_ref: Some(owner(4)), ..Filter::default() }, expected(|n| n % 5 == 4)),
         (
-            Filter { statuses: vec![Status::Pending], maker, owner_ref: Some(owner(4)) },
+            Filter { statuses: vec![Status::Pending], maker, owner_ref: Some(owner(4)), ..Filter::default() },
             expected(|n| n % 5 == 4 && n % 3 == 1 && !done(n)),
         ),
+        (Filter { statuses: vec![Status::Success], ..of_tenant("shop") }, expected(done)),
+        (of_tenant("another"), Vec::new()),
     ];
     for rows_max in [1, 7, 256, 1_000] {
         let (_folder, view, mut log) = filled();

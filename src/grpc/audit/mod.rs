@@ -20,7 +20,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
+use super::caller::{pass, sight};
 use super::{errors, trust};
+use crate::access::Sight;
 use super::views::{CATCH_UP_TIMEOUT, Views};
 pub use past::as_of;
 pub use wire::{event, timestamp};
@@ -66,11 +68,17 @@ impl AuditService {
     }
 
     /// Begins what a request wishes.
-    async fn begin(&self, request: &v1::ReplayRequest) -> Result<Replay, Status> {
+    async fn begin(&self, request: &v1::ReplayRequest, sight: &Sight) -> Result<Replay, Status> {
         let mut wish = wish::wish(request)?;
+        let is_one = matches!(wish.about, About::Registration { .. });
+        if *sight != Sight::All && !is_one {
+            let text = "you see single registrations: name one by its id";
+            return Err(errors::status(Code::PermissionDenied, "ONE_AT_A_TIME", text));
+        }
         match &mut wish.about {
             About::Registration { id, shard } => {
-                *shard = Some(self.views.shard_of(*id)?.ok_or_else(|| errors::not_found(&request.id))?);
+                let place = self.views.place(&request.id, sight).await?;
+                (*shard, *id) = (Some(place.0), place.1);
             }
             About::Person { tenant, owner_ref, known } => *known = self.registrations_of(tenant, *owner_ref).await,
             About::Everything | About::Maker { .. } => {}
@@ -86,12 +94,14 @@ impl Audit for AuditService {
     type VerifyStream = Answers<v1::VerifyUpdate>;
 
     async fn replay(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
-        let replay = self.begin(&request.into_inner()).await?;
+        let sight = sight(&request)?;
+        let replay = self.begin(&request.into_inner(), &sight).await?;
         Ok(Response::new(Box::pin(records(replay, self.shutdown.clone()))))
     }
 
     async fn export(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ExportStream>, Status> {
-        let replay = self.begin(&request.into_inner()).await?;
+        let sight = sight(&request)?;
+        let replay = self.begin(&request.into_inner(), &sight).await?;
         Ok(Response::new(Box::pin(chunks(replay, self.shutdown.clone()))))
     }
 
@@ -112,7 +122,10 @@ impl Audit for AuditService {
         &self,
         request: Request<v1::AcceptLogRequest>,
     ) -> Result<Response<v1::AcceptLogResponse>, Status> {
-        trust::accept(&self.world.trust, request.get_ref()).map(Response::new)
+        let pass = pass(&request)?.clone();
+        let mut request = request.into_inner();
+        request.operator = pass.operator(request.operator);
+        trust::accept(&self.world.trust, &request).map(Response::new)
     }
 
     async fn get_log_state(&self, _: Request<v1::GetLogStateRequest>) -> Result<Response<v1::LogState>, Status> {

@@ -8,7 +8,7 @@ use projections::{Filter, ListError, PAGE_ROWS_MAX, Row};
 use proto::v1;
 use tonic::{Code, Status};
 
-use super::PersonsService;
+use super::{Person, PersonsService};
 use crate::grpc::errors;
 use crate::grpc::views::Views;
 
@@ -19,19 +19,24 @@ const AT_ONCE: usize = 16;
 /// Most registrations that an error names.
 const NAMED_MAX: usize = 5;
 
+/// Why a person is forgotten, and who wants it.
+pub(super) type Wish = (ForgetReason, Actor);
 /// One registration and what becomes of it.
 type Judged = ((Shard, RegistrationId), Fate);
 
 impl PersonsService {
-    pub(super) async fn forget_person(&self, request: v1::ForgetRequest, actor: Actor) -> Result<v1::ForgetResponse, Status> {
-        let v1::ForgetRequest { person, reason, dry_run } = request;
-        let (owner_ref, reason) = (self.person(person)?.owner_ref, reason_of(reason)?);
-        let (rows, more) = self.rows_of(owner_ref).await?;
+    /// What became of a person's registrations; with no wish, what would.
+    pub(super) async fn forget_person(&self, person: Option<Person>, wish: Option<Wish>) -> Result<v1::ForgetResponse, Status> {
+        let dry_run = wish.is_none();
+        let (rows, more) = match person {
+            Some(person) => self.rows_of(person).await?,
+            None => (Vec::new(), false),
+        };
         if rows.is_empty() {
             let text = "no registration of this person is known; perhaps it is another tenant's, or they are forgotten";
             return Err(errors::status(Code::NotFound, "PERSON_NOT_FOUND", text));
         }
-        let judged = self.judge(rows, (!dry_run).then_some((reason, actor))).await?;
+        let judged = self.judge(rows, wish).await?;
         let (mut gone, mut kept) = (Vec::new(), Vec::new());
         for (place, fate) in judged {
             match fate {
@@ -53,17 +58,17 @@ impl PersonsService {
 
 
     /// Everything that the log holds of an owner at this moment, and whether there is more.
-    async fn rows_of(&self, owner_ref: [u8; 16]) -> Result<(Vec<Row>, bool), Status> {
+    async fn rows_of(&self, person: Person) -> Result<(Vec<Row>, bool), Status> {
         self.views.check_ready()?;
         let unavailable = |text: String| errors::passing(Code::Unavailable, "LOG_UNAVAILABLE", text);
         let head = self.world.log.head().await.map_err(|error| unavailable(error.to_string()))?;
         self.views.reach(head.last_sequence).await?;
         let views = self.views.clone();
-        let listed = tokio::task::spawn_blocking(move || rows_of(&views, owner_ref)).await;
+        let listed = tokio::task::spawn_blocking(move || rows_of(&views, &person)).await;
         listed.map_err(|_| unavailable("the view could not be read".to_owned()))?
     }
 
-    async fn judge(&self, rows: Vec<Row>, wish: Option<(ForgetReason, Actor)>) -> Result<Vec<Judged>, Status> {
+    async fn judge(&self, rows: Vec<Row>, wish: Option<Wish>) -> Result<Vec<Judged>, Status> {
         let Some((reason, actor)) = wish else {
             let judged = rows.iter().map(|row| (place(row), forget::foresee(&self.world, &row.registration)));
             return Ok(judged.collect());
@@ -89,8 +94,9 @@ const fn place(row: &Row) -> (Shard, RegistrationId) {
     (row.registration.shard, row.registration.id)
 }
 
-fn rows_of(views: &Views, owner_ref: [u8; 16]) -> Result<(Vec<Row>, bool), Status> {
-    let filter = Filter { owner_ref: Some(owner_ref), ..Filter::default() };
+fn rows_of(views: &Views, person: &Person) -> Result<(Vec<Row>, bool), Status> {
+    let Person { tenant, owner_ref } = person;
+    let filter = Filter { tenant: Some(tenant.clone()), owner_ref: Some(*owner_ref), ..Filter::default() };
     let (mut rows, mut token) = (Vec::new(), None);
     loop {
         let page = views.status.list(&filter, PAGE_ROWS_MAX, token.as_deref()).map_err(|error| match error {
@@ -109,7 +115,7 @@ fn unavailable(what: &str) -> Status {
     errors::passing(Code::Unavailable, "VIEW_UNAVAILABLE", format!("{what}; try again soon"))
 }
 
-fn reason_of(number: i32) -> Result<ForgetReason, Status> {
+pub(super) fn reason_of(number: i32) -> Result<ForgetReason, Status> {
     match v1::ForgetReason::try_from(number) {
         Ok(v1::ForgetReason::PersonAsked) => Ok(ForgetReason::PersonAsked),
         Ok(v1::ForgetReason::Ordered) => Ok(ForgetReason::Ordered),
