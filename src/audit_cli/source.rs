@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 
 use crate::catalog::NO_SANDBOX;
-use crate::cli::SourceArgs;
-use crate::client::{self, ClientError};
+use crate::cli::{ClientTls, SourceArgs};
+use crate::client::{self, ClientError, Wire};
 use crate::grpc::audit as service;
 use crate::{serve, settings};
 
