@@ -32,17 +32,8 @@ pub async fn run(args: VerifyArgs) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(ClientError::OutputClosed(_)) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("regflow: {}", in_full(&error));
-            ExitCode::from(error.exit_code())
-        }
-    }
-}
-
-fn in_full(error: &ClientError) -> String {
-    match error {
-        ClientError::Other(error) => format!("{error:#}"),
-        other => other.to_string(),
+        Err(ClientError::Other(error)) => crate::fail(&format!("{error:#}"), 1),
+        Err(error) => crate::fail(&error.to_string(), error.exit_code()),
     }
 }
 
