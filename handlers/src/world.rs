@@ -172,6 +172,9 @@ impl World {
     /// # Errors
     /// [`PrivateError`] when it is not there or does not open.
     pub async fn fetch_sealed(&self, registration: &Registration, name: &str) -> Result<Vec<u8>, PrivateError> {
+        if registration.forgetting.is_some() {
+            return Err(PrivateError::KeyGone);
+        }
         let sealed = self.objects.get(name).await?;
         Ok(self.key(registration).await?.open_bytes(registration.id, &sealed)?)
     }

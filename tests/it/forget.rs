@@ -185,7 +185,7 @@ async fn judge_histories(service: &mut Service, ids: [&String; 3], owner_ref: &s
         let tail: Vec<_> = history.iter().rev().take(2).rev().collect();
         let told: Vec<_> = tail.iter().map(|record| record.events.last().unwrap().name.as_str()).collect();
         assert_eq!(told, ["person_forgotten", "person_erased"], "{history:#?}");
-        assert_eq!((tail[0].actor.as_str(), tail[1].actor.as_str()), ("client grpc", "system"));
+        assert_eq!((tail[0].actor.as_str(), tail[1].actor.as_str()), ("client grpc", "regflow"));
         let seen = service.get(id).await;
         assert_eq!(seen.state(), state, "{seen:?}");
         assert_eq!((seen.owner_ref.as_str(), seen.confirmation.as_deref().unwrap_or_default()), ("", ""));

@@ -283,18 +283,18 @@ fn a_baseline_that_nothing_can_be_compared_with_is_refused() {
         (
             "\"/register\"\n",
             "\"register\"\n",
-            "90:10: write the path that the form is sent to, such as /register; //host/path for another host",
+            "96:10: write the path that the form is sent to, such as /register; //host/path for another host",
         ),
-        (", label = \"Colour\"", "", "93:5: a field is known by its `name`, or else by its `label`; write one of them"),
+        (", label = \"Colour\"", "", "99:5: a field is known by its `name`, or else by its `label`; write one of them"),
         (
             "\"news\", kind = \"checkbox\"",
             "\"serial\", kind = \"text\"",
-            "94:14: the field `serial` stands here twice; keep one",
+            "100:14: the field `serial` stands here twice; keep one",
         ),
         (
             "kind = \"checkbox\"",
             "type = \"checkbox\"",
-            "94:22: unknown key `type`, expected one of `name`, `kind`, `label`, `required`",
+            "100:22: unknown key `type`, expected one of `name`, `kind`, `label`, `required`",
         ),
         ("action = \"/register\"\n", "", "89:1: the key `action` is missing; add it"),
     ] {
