@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use handlers::trace;
+use tracing::field::Field;
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
-use tracing_subscriber::fmt::format::{Format, JsonFields, Writer};
+use tracing_subscriber::fmt::format::{Format, JsonFields, Writer, debug_fn};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, layer};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -34,7 +36,8 @@ where
     match log.format {
         LogFormat::Pretty => {
             let format = Format::default().compact().with_target(false).with_ansi(ansi);
-            lines.with_ansi(ansi).event_format(WithTrace { format, style: Style::Pretty }).with_filter(filter).boxed()
+            let lines = lines.with_ansi(ansi).fmt_fields(fields());
+            lines.event_format(WithTrace { format, style: Style::Pretty }).with_filter(filter).boxed()
         }
         LogFormat::Json => {
             let format = Format::default().json().flatten_event(true).with_current_span(false).with_span_list(false);
@@ -84,16 +87,31 @@ where
     }
 }
 
-/// An event is one line, whatever its values hold: what would end it, or turn or move what a terminal shows, is written as an
-/// escape as JSON has them. Colours stay: they are the format's own, it escapes those of values itself.
+/// Fields as the default shows them, but no value speaks to a terminal: the default lets escapes of `%value` through.
+fn fields() -> impl for<'w> FormatFields<'w> + 'static {
+    let field = debug_fn(|writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| {
+        let text = escaped(&format!("{value:?}"), moves).into_owned();
+        match field.name() {
+            "message" => write!(writer, "{text}"),
+            name if writer.has_ansi_escapes() => write!(writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{text}"),
+            name => write!(writer, "{name}={text}"),
+        }
+    });
+    field.delimited(" ")
+}
+
+/// An event is one line, whatever its values hold. Colours stay, they are the format's own.
 fn one_line(line: &str) -> Cow<'_, str> {
-    const COLOUR: char = '\u{1b}';
-    let harmful = |c: char| c != COLOUR && moves(c);
-    if !line.contains(harmful) {
-        return Cow::Borrowed(line);
+    escaped(line, |c| c != '\u{1b}' && moves(c))
+}
+
+/// What would end a line, or turn or move what a terminal shows, as JSON writes it.
+fn escaped(text: &str, harms: fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(harms) {
+        return Cow::Borrowed(text);
     }
-    let escaped = |c: char| if harmful(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-    Cow::Owned(line.chars().map(escaped).collect())
+    let one = |c: char| if harms(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    Cow::Owned(text.chars().map(one).collect())
 }
 
 struct Hex<'a>(&'a [u8]);

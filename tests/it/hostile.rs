@@ -282,7 +282,8 @@ async fn a_packet_that_never_can_be_drawn_is_stuck_with_its_reason() {
     // no time of another try stands there
     assert!(!format!("{:?}", last.events).contains("NumberValue"), "{last:#?}");
     let stuck = service.get(&id).await;
-    assert_eq!((stuck.state(), stuck.packet), (State::ManualRequired, None));
+    let packet = stuck.packet.as_ref().map(|packet| packet.state());
+    assert_eq!((stuck.state(), packet), (State::ManualRequired, Some(v1::PacketState::Stuck)));
 }
 
 fn is_packet_failure(record: &v1::RecordView) -> bool {

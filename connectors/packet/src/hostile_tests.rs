@@ -14,9 +14,13 @@ fn with(values: &[String]) -> PacketData {
     data
 }
 
-/// Without white space, which lines break at, and without signs that are never drawn (tags).
+/// Without white space, which lines break at, and without signs that are never drawn (default ignorable code points).
 fn without_space(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace() && !('\u{E0000}'..='\u{E0FFF}').contains(c)).collect()
+    let is_drawn = |c: &char| {
+        !matches!(c, '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{206F}')
+            && !matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
+    };
+    text.chars().filter(|c| !c.is_whitespace()).filter(is_drawn).collect()
 }
 
 #[test]

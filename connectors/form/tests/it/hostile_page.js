@@ -19,7 +19,7 @@ const ways = {
   script: url => ended(add('script', { src: url })),
   style: url => ended(add('link', { rel: 'stylesheet', href: url })),
   iframe: url => ended(add('iframe', { src: url })),
-  object: url => add('object', { data: url }),
+  object: url => ended(add('object', { data: url })),
   fetch: url => fetch(url, { mode: 'no-cors', method: 'POST', body: 'x' }),
   beacon: url => navigator.sendBeacon(url, 'x'),
   socket: url => new Promise(resolve => { const opened = new WebSocket(socket(url)); opened.onerror = opened.onclose = resolve; }),
