@@ -3,8 +3,8 @@
 mod access;
 mod audit;
 mod operate;
-mod proof;
 mod persons;
+mod proof;
 mod verify;
 
 use std::path::PathBuf;

@@ -4,8 +4,8 @@ mod analytics;
 mod connect;
 mod error;
 mod operations;
-mod proof;
 mod persons;
+mod proof;
 mod webhooks;
 
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub use analytics::metrics;
 pub use connect::{Wire, connect, connect_plainly, connect_to};
 pub use error::ClientError;
 pub use operations::{circuit, makers, pause, redrive, resume};
-pub use proof::{proof, report};
 pub use persons::{forget, rotate};
+pub use proof::{proof, report};
 pub use webhooks::webhooks;
 
 /// How long a connection may take.

@@ -15,7 +15,13 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Stands for what is not shown.
 const MASK: &str = "****";
 /// What the service itself may be given.
-const OWN: [&str; 5] = ["REGFLOW_MASTER_KEY", "REGFLOW_MASTER_KEY_OLD", "REGFLOW_SIGNING_KEY", "REGFLOW_SMTP_PASSWORD", "REGFLOW_NATS_NKEY"];
+const OWN: [&str; 5] = [
+    "REGFLOW_MASTER_KEY",
+    "REGFLOW_MASTER_KEY_OLD",
+    "REGFLOW_SIGNING_KEY",
+    "REGFLOW_SMTP_PASSWORD",
+    "REGFLOW_NATS_NKEY",
+];
 
 /// A secret from `NAME` or from the file that `NAME_FILE` names, without white space around it; nothing when neither is set.
 pub fn secret(name: &str) -> anyhow::Result<Option<SecretString>> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bus::{
-    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, GatedLog, Lease, LeaseOptions, Outbox, Topology, Trust,
-    Writes,
+    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, GatedLog, Lease, LeaseOptions, Outbox, Topology,
+    Trust, Writes,
 };
 use connectors::{ApiClient, ApiOptions, Catalog};
 use events::schedule::Schedule;
@@ -17,7 +17,6 @@ use form::{BrowserOptions, Browsers, Found};
 use handlers::webhooks::{EndpointOptions, WebhookOptions, Webhooks};
 use handlers::{Engine, EngineOptions, LookupOptions, Notifier, World, WorldOptions, rotation, system_clock};
 use mail::{Mailer, SmtpConfig, Templates};
-use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

@@ -127,7 +127,11 @@ async fn of_server(
         // chains alone need no key
         (None, None) => events::NoteSigner::new("none", &[0; 32]).context("no key")?.verifier().clone(),
     };
-    let options = ReadOptions { credentials_file: args.credentials.clone(), ca_file: None };
+    let options = ReadOptions {
+        credentials_file: args.credentials.clone(),
+        nkey_seed: secrets::secret("REGFLOW_NATS_NKEY")?,
+        ca_file: args.client.tls.ca.clone(),
+    };
     let log = WholeLog::connect(url, options, CONNECT_TIMEOUT).await.context("failed to reach NATS")?;
     let folder = args.trust.clone().map(TrustFolder::at);
     let shown = if folder.is_some() { key.to_string() } else { String::new() };

@@ -14,8 +14,8 @@ use bus::testing::TestServer;
 use bus::{EventLog, FollowItem, ReadOnlyLog, ReadOptions};
 use events::event::{AttemptStarted, AttemptSucceeded, Dispatched, RegistrationSucceeded, Submitted};
 use events::{
-    Actor, Event, Guards, Link, MailPreference, Method, PersonKeyId, Priority, Record, RecordId, RegistrationId, Shard,
-    Timestamp,
+    Actor, Event, Guards, Link, MailPreference, Method, PersonKeyId, Priority, Received, Record, RecordId,
+    RegistrationId, Sending, Shard, Timestamp,
 };
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use projections::Wanted;
@@ -141,8 +141,12 @@ async fn store(log: Arc<dyn EventLog>, number: u128) -> u64 {
         register_by: Some(jiff::civil::date(2026, 12, 2)),
         mail: MailPreference::None,
     };
-    let started = AttemptStarted { attempt: 1, method: Method::Api, connector: connector() };
-    let succeeded = AttemptSucceeded { attempt: 1, already_registered: false, latency_ms: 41, evidence: None };
+    let fields = ["product.serial", "owner.name", "owner.email"].into_iter().collect();
+    let sends = Some(Sending { to: "api.norrland.example".into(), fields });
+    let started = AttemptStarted { attempt: 1, method: Method::Api, connector: connector(), sends };
+    let received = Some(Received { status: 201, body: [7; 32] });
+    let succeeded =
+        AttemptSucceeded { attempt: 1, already_registered: false, latency_ms: 41, evidence: None, received };
     let registered = RegistrationSucceeded { method: Method::Api, confirmation: Some("NL-2026-000001".into()) };
     let story: [Vec<Event>; 3] = [
         vec![submitted.into()],
@@ -172,6 +176,7 @@ type Answers<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>
 impl Audit for Exporter {
     type ReplayStream = Answers<v1::RecordView>;
     type ExportStream = Answers<v1::ExportChunk>;
+    type VerifyStream = Answers<v1::VerifyUpdate>;
 
     async fn replay(&self, _: Request<v1::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
         Err(Status::unimplemented("not measured"))
@@ -188,6 +193,18 @@ impl Audit for Exporter {
     }
 
     async fn as_of(&self, _: Request<v1::AsOfRequest>) -> Result<Response<v1::AsOfResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn verify(&self, _: Request<v1::VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn accept_log(&self, _: Request<v1::AcceptLogRequest>) -> Result<Response<v1::AcceptLogResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn get_log_state(&self, _: Request<v1::GetLogStateRequest>) -> Result<Response<v1::LogState>, Status> {
         Err(Status::unimplemented("not measured"))
     }
 }

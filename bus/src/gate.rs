@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use events::record::{Link, Record, Stored, StoredMaker};
 use events::{MakerEvent, RegistrationId, Sequence, Shard};
 use serde::{Deserialize, Serialize};
@@ -234,8 +235,8 @@ impl<L: EventLog> EventLog for GatedLog<L> {
         self.log.last_of_maker(shard, connector).await
     }
 
-    async fn load(&self, shard: Shard, id: RegistrationId) -> Result<Vec<Stored>, LoadError> {
-        self.log.load(shard, id).await
+    async fn load_with_bytes(&self, shard: Shard, id: RegistrationId) -> Result<Vec<(Stored, Bytes)>, LoadError> {
+        self.log.load_with_bytes(shard, id).await
     }
 
     /// While the gate is closed nothing new is read: whoever follows keeps what it has.

@@ -1,28 +1,20 @@
 //! The log for those who only read: no streams are made, no keys opened, no lease taken, and nothing can be appended.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use events::record::{Link, Record, Stored, StoredMaker};
 use events::{MakerEvent, RegistrationId, Sequence, Shard};
 
 use crate::committer::CommitMode;
-use crate::connection::{Access, Connection};
+use crate::connection::Connection;
 use crate::log::{AppendError, EventLog, Follow, FollowError, Head, LoadError, Unavailable};
 use crate::nats_log::NatsLog;
+use crate::whole::ReadOptions;
 
 /// Longest wait for the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How to reach a server whose log is only read.
-#[derive(Debug, Clone, Default)]
-pub struct ReadOptions {
-    /// A `.creds` file of the account.
-    pub credentials_file: Option<PathBuf>,
-    /// Certificates that the server's is checked against, in place of none (then TLS is required).
-    pub ca_file: Option<PathBuf>,
-}
 
 /// A log that refuses every append.
 #[derive(Clone)]
@@ -36,8 +28,7 @@ impl ReadOnlyLog {
     /// # Errors
     /// [`Unavailable`] when the server cannot be reached or has no log of ours.
     pub async fn open(url: &str, options: ReadOptions) -> Result<Self, Unavailable> {
-        let access = Access { credentials_file: options.credentials_file, ca_file: options.ca_file };
-        let connection = Connection::open(url, &access, CONNECT_TIMEOUT).await?;
+        let connection = Connection::open(url, &options.into(), CONNECT_TIMEOUT).await?;
         let log = NatsLog::open(connection, CommitMode::Pipelined).await?;
         log.head().await?;
         Ok(Self { log })
@@ -62,8 +53,8 @@ impl EventLog for ReadOnlyLog {
         self.log.last_of_maker(shard, connector).await
     }
 
-    async fn load(&self, shard: Shard, id: RegistrationId) -> Result<Vec<Stored>, LoadError> {
-        self.log.load(shard, id).await
+    async fn load_with_bytes(&self, shard: Shard, id: RegistrationId) -> Result<Vec<(Stored, Bytes)>, LoadError> {
+        self.log.load_with_bytes(shard, id).await
     }
 
     async fn follow(&self, from: Sequence) -> Result<Box<dyn Follow>, FollowError> {

@@ -8,6 +8,7 @@ use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{ErrorCode, message::StreamMessage};
 use bytes::Bytes;
 use events::{Sequence, subject};
+use secrecy::SecretString;
 use tokio::sync::watch;
 
 use crate::connection::{Access, Connection};
@@ -52,8 +53,17 @@ pub struct StreamFacts {
 pub struct ReadOptions {
     /// A `.creds` file of the account.
     pub credentials_file: Option<PathBuf>,
+    /// The seed of the user's nkey.
+    pub nkey_seed: Option<SecretString>,
     /// Certificates that the server's is checked against (then TLS is required).
     pub ca_file: Option<PathBuf>,
+}
+
+impl From<ReadOptions> for Access {
+    fn from(options: ReadOptions) -> Self {
+        let ReadOptions { credentials_file, nkey_seed, ca_file } = options;
+        Self { credentials_file, nkey_seed, ca_file }
+    }
 }
 
 /// Reads everything of the log's stream, and changes nothing; cheap to clone.
@@ -104,8 +114,7 @@ impl WholeLog {
     /// # Errors
     /// [`Unavailable`] when the server cannot be reached.
     pub async fn connect(url: &str, options: ReadOptions, timeout: Duration) -> Result<Self, Unavailable> {
-        let access = Access { credentials_file: options.credentials_file, ca_file: options.ca_file };
-        Self::over(Connection::open(url, &access, timeout).await?).await
+        Self::over(Connection::open(url, &options.into(), timeout).await?).await
     }
 
     pub(crate) async fn over(connection: Connection) -> Result<Self, Unavailable> {

@@ -88,16 +88,7 @@ const FORGET: Command = Command::Forgetting(Wish::Forget(ForgetReason::PersonAsk
 const ERASED: Command = Command::Forgetting(Wish::RecordErased(PersonErased { keys: Vec::new(), files: 2 }));
 
 fn concluded(outcome: Outcome) -> Command {
-    let (retry_at, throttled_until, ask_at) = (None, None, None);
-    Command::Conclude(Conclusion {
-        attempt: 1,
-        outcome,
-        latency_ms: 5,
-        evidence: None,
-        retry_at,
-        throttled_until,
-        ask_at,
-    })
+    Command::Conclude(Conclusion::of(1, outcome, 5))
 }
 
 fn registered() -> Command {
@@ -119,7 +110,7 @@ fn given_one_that_waits_when_its_person_is_forgotten_then_it_is_cancelled_and_er
 
 #[test]
 fn given_an_attempt_under_way_when_forgotten_then_it_is_fenced_and_its_late_outcome_refused() {
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api));
+    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api, None));
     assert_eq!(story.wish(FORGET), Ok(vec!["attempt_failed", "cancelled", "person_forgotten"]));
     assert_eq!((story.status(), story.next()), (Status::Cancelled, Step::Erase));
     assert_eq!(story.wish(registered()), Err(Refusal::Forgotten));
@@ -130,7 +121,7 @@ fn given_an_attempt_under_way_when_forgotten_then_it_is_fenced_and_its_late_outc
 
 #[test]
 fn given_one_that_ended_well_when_forgotten_then_it_stays_so_without_the_makers_code_and_without_a_mail() {
-    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api)).given(registered());
+    let mut story = Story::submitted().given(Command::StartAttempt(Method::Api, None)).given(registered());
     assert_eq!(story.next(), Step::MailOwner);
     assert_eq!(story.wish(FORGET), Ok(vec!["person_forgotten"]));
     assert_eq!(story.registration.stage, Stage::Succeeded { method: Method::Api, confirmation: None });
@@ -160,8 +151,8 @@ fn after_forgetting() -> Vec<Command> {
         register_by: None,
     };
     vec![
-        Command::StartAttempt(Method::Api),
-        Command::RepeatAttempt,
+        Command::StartAttempt(Method::Api, None),
+        Command::RepeatAttempt(None),
         registered(),
         concluded(Outcome::Failed(Failure::new(ErrorKind::Server, "503"))),
         Command::RequireManual(ManualReason::Captcha),

@@ -10,7 +10,6 @@ use proto::v1;
 use proto::v1::audit_client::AuditClient;
 use tokio_util::sync::CancellationToken;
 
-
 use crate::catalog::NO_SANDBOX;
 use crate::cli::{ClientTls, SourceArgs};
 use crate::client::{self, ClientError, Wire};
@@ -50,7 +49,11 @@ impl Source {
         }
         match &args.nats {
             Some(url) => {
-                let options = ReadOptions { credentials_file: args.credentials.clone(), ca_file: args.tls.ca.clone() };
+                let options = ReadOptions {
+                    credentials_file: args.credentials.clone(),
+                    nkey_seed: crate::secrets::secret("REGFLOW_NATS_NKEY")?,
+                    ca_file: args.tls.ca.clone(),
+                };
                 Ok(Self::of_nats(url, options, None).await?)
             }
             None => Self::of_service(&args.server, &args.tls).await,

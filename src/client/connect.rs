@@ -61,8 +61,7 @@ pub async fn connect_to(server: &str, files: &ClientTls) -> Result<Wire, ClientE
     if token.is_some() && !is_tls && !uri.host().is_some_and(is_this_machine) {
         return Err(ClientError::Usage("a key or token would travel readable for all: give an https:// address"));
     }
-    let endpoint =
-        if is_tls { endpoint.tls_config(tls(files)?).context("TLS cannot be used")? } else { endpoint };
+    let endpoint = if is_tls { endpoint.tls_config(tls(files)?).context("TLS cannot be used")? } else { endpoint };
     Ok(InterceptedService::new(open(endpoint, server).await?, Credential::new(token)?))
 }
 

@@ -5,16 +5,15 @@ use std::time::Duration;
 use proto::v1;
 use proto::v1::person_ref::Who;
 use proto::v1::persons_client::PersonsClient;
-use tonic::transport::Channel;
 
-use super::{ClientError, Outcome, connect};
+use super::{ClientError, Outcome, Wire, connect};
 use crate::cli::{Client, ForgetArgs, ReasonArg, RotateArgs};
 use crate::show::{self, Paint};
 
 /// How long ten thousand registrations may take, and the keys of a million persons.
 const LONG_TIMEOUT: Duration = Duration::from_secs(3_600);
 
-async fn persons(client: &Client) -> Result<PersonsClient<Channel>, ClientError> {
+async fn persons(client: &Client) -> Result<PersonsClient<Wire>, ClientError> {
     Ok(PersonsClient::new(connect(client).await?))
 }
 

@@ -14,8 +14,8 @@ use tonic::{Code, Request, Response, Status};
 
 use super::caller::{caller, sight};
 use super::views::Views;
-use crate::access::Sight;
 use super::{convert, errors};
+use crate::access::Sight;
 
 /// The persons service; clones share everything.
 #[derive(Clone)]
@@ -86,4 +86,3 @@ impl Persons for PersonsService {
         Ok(Response::new(v1::RotateMasterKeyResponse { keys, fingerprint }))
     }
 }
-

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::openapi::{Api, Operation};
 use super::problem::Problem;
 use super::{
-    Http, analytics, audit, done, events, files, login, makers, operations, pages, persons, proofs, registrations, schema,
-    status,
+    Http, analytics, audit, done, events, files, login, makers, operations, pages, persons, proofs, registrations,
+    schema, status,
 };
 
 const EVENT_STREAM: &str = "text/event-stream";

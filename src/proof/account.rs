@@ -217,7 +217,10 @@ impl Walk<'_> {
                 self.mailed("the packet", at, &sent.message_id);
             }
             Event::OwnerMailed(sent) => self.mailed("that it is registered", at, &sent.message_id),
-            Event::RetryRequested(_) | Event::Cancelled(_) | Event::Expired(_) => self.question = None,
+            Event::RetryRequested(_) | Event::Cancelled(_) | Event::Expired(_) | Event::PersonForgotten(_) => {
+                self.question = None;
+            }
+            Event::PersonErased(_) => self.account.kept.clear(),
             Event::Dispatched(_)
             | Event::RetryScheduled(_)
             | Event::OutcomeUnknown(_)

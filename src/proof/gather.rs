@@ -156,6 +156,8 @@ fn object_of(event: &Event) -> Option<&ObjectRef> {
         | Event::LeftInDoubt(_)
         | Event::OwnerMailed(_)
         | Event::OwnerMailFailed(_)
+        | Event::PersonForgotten(_)
+        | Event::PersonErased(_)
         | Event::PacketOpened(_) => None,
     }
 }

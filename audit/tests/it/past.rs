@@ -109,7 +109,11 @@ fn wanted(teller: &Teller, number: usize) -> Wanted {
     };
     let maker = (number % 2 == 1).then(|| "norrland".to_owned());
     let owner_ref = (number % 4 == 2).then(|| Teller::owner(1));
-    Wanted { id: teller.ids.get(number * 3).copied(), filter: Filter { statuses, maker, owner_ref }, rows_max: ROWS }
+    Wanted {
+        id: teller.ids.get(number * 3).copied(),
+        filter: Filter { statuses, maker, owner_ref, tenant: None },
+        rows_max: ROWS,
+    }
 }
 
 fn shown(all: &AsOf) -> (Shown, bool) {

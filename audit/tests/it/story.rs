@@ -115,7 +115,7 @@ impl Teller {
     fn next(&self, place: usize, luck: u64) -> (Step, Vec<Event>) {
         let connector = Self::connector(place).to_owned();
         let started = |attempt| {
-            let started = AttemptStarted { attempt, method: Method::Api, connector: connector.clone() };
+            let started = AttemptStarted { attempt, method: Method::Api, connector: connector.clone(), sends: None };
             (Step::Attempting(attempt), vec![Dispatched { method: Method::Api }.into(), started.into()])
         };
         let again = || (Step::New, vec![RetryRequested { from: None, reason: Some("please".into()) }.into()]);
@@ -124,7 +124,13 @@ impl Teller {
             (Step::New, _) => started(1),
             (Step::Waiting(attempt), _) => started(attempt + 1),
             (Step::Attempting(attempt), 0 | 1) => {
-                let done = AttemptSucceeded { attempt, already_registered: false, latency_ms: 40, evidence: None };
+                let done = AttemptSucceeded {
+                    attempt,
+                    already_registered: false,
+                    latency_ms: 40,
+                    evidence: None,
+                    received: None,
+                };
                 let registered = RegistrationSucceeded { method: Method::Api, confirmation: Some("OK-1".into()) };
                 (Step::Succeeded, vec![done.into(), registered.into()])
             }

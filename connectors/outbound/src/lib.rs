@@ -1,4 +1,4 @@
-//! Where calls and pages may go: the public internet, and nowhere else unless an operator says so (decision 15).
+//! Where calls and pages may go: the public internet, and nowhere else unless an operator says so (decision 17).
 //!
 //! The parts: [`address`] (which addresses are public, pure), [`Client`] (calls by HTTP), [`Proxy`] (what a browser goes
 //! through). Both look a name up themselves, judge what it leads to, and connect to the very address that was judged: a name

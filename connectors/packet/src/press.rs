@@ -1,7 +1,7 @@
 //! Draws packets in processes of their own: one that takes too long or too much memory ends, and the service goes on.
 //!
 //! A thread cannot be ended from outside, and the compiler has no bound of its own on time or memory. Workers stay for the
-//! next packet, so that none waits for the fonts to be loaded (decision 14).
+//! next packet, so that none waits for the fonts to be loaded (decision 15).
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A process that does nothing but draw packets, within bounds that the kernel keeps (decision 14).
+//! A process that does nothing but draw packets, within bounds that the kernel keeps (decision 15).
 
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use super::caller::{pass, sight};
+use super::views::{CATCH_UP_TIMEOUT, Views};
 use super::{errors, trust};
 use crate::access::Sight;
-use super::views::{CATCH_UP_TIMEOUT, Views};
 pub use past::as_of;
 pub use wire::{event, timestamp};
 

@@ -26,7 +26,11 @@ type Judged = ((Shard, RegistrationId), Fate);
 
 impl PersonsService {
     /// What became of a person's registrations; with no wish, what would.
-    pub(super) async fn forget_person(&self, person: Option<Person>, wish: Option<Wish>) -> Result<v1::ForgetResponse, Status> {
+    pub(super) async fn forget_person(
+        &self,
+        person: Option<Person>,
+        wish: Option<Wish>,
+    ) -> Result<v1::ForgetResponse, Status> {
         let dry_run = wish.is_none();
         let (rows, more) = match person {
             Some(person) => self.rows_of(person).await?,
@@ -55,7 +59,6 @@ impl PersonsService {
         let forgotten = gone.try_collect().await?;
         Ok(v1::ForgetResponse { forgotten, kept, more })
     }
-
 
     /// Everything that the log holds of an owner at this moment, and whether there is more.
     async fn rows_of(&self, person: Person) -> Result<(Vec<Row>, bool), Status> {

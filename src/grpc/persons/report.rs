@@ -24,7 +24,10 @@ const SLOW: &str = "the report was broken off, because it was not read for 30 se
 const PAGE_ROWS: usize = 200;
 
 /// Reports on a task of its own; it ends when the reader leaves: nobody takes what is sent then.
-pub(super) fn start(service: PersonsService, person: Option<Person>) -> ReceiverStream<Result<v1::ReportedRegistration, Status>> {
+pub(super) fn start(
+    service: PersonsService,
+    person: Option<Person>,
+) -> ReceiverStream<Result<v1::ReportedRegistration, Status>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let Some(person) = person else { return ReceiverStream::new(receiver) };
     tokio::spawn(async move {
