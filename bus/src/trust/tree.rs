@@ -67,6 +67,7 @@ impl Nodes {
 impl Tree {
     /// Goes on with the tree in `path` behind `edge`; what is beyond it is cut off.
     pub(crate) fn resume(path: &Path, edge: Edge) -> io::Result<Self> {
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
         let written = tlog::nodes_of(edge.size()) * NODE_BYTES as u64;
         file.set_len(written)?;

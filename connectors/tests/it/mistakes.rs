@@ -296,7 +296,7 @@ fn a_baseline_that_nothing_can_be_compared_with_is_refused() {
             "type = \"checkbox\"",
             "100:22: unknown key `type`, expected one of `name`, `kind`, `label`, `required`",
         ),
-        ("action = \"/register\"\n", "", "89:1: the key `action` is missing; add it"),
+        ("action = \"/register\"\n", "", "95:1: the key `action` is missing; add it"),
     ] {
         assert_eq!(shown(from, to), [format!("acme.toml:{wanted}")]);
     }

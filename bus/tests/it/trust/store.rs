@@ -31,11 +31,11 @@ pub fn options(folder: &Path) -> TrustOptions {
     }
 }
 
-/// Registrations with three records each; every tenth of them fat, so that the store has more than one block.
+/// Registrations with three records each; every third of them fat, so that the store has more than one block.
 pub async fn append_histories(log: &NatsLog, count: usize) -> Vec<(RegistrationId, Link)> {
     let one = async |number: usize| {
         let id = new_id();
-        let text = if number % 10 == 3 { "x".repeat(230_000) } else { "y".repeat(300) };
+        let text = if number % 3 == 1 { "x".repeat(230_000) } else { "y".repeat(300) };
         let mut last = None;
         for step in 0..3 {
             let record = record_saying(&format!("{number} {step} {text}"), last);
