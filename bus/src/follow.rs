@@ -37,6 +37,8 @@ pub(crate) struct NatsFollow {
     /// The end of the stream when following began.
     start: Head,
     caught_up: bool,
+    /// Whether that was said.
+    told: bool,
     /// Up to here the stream holds nothing for us that was not seen (messages on other subjects stand in it, too).
     checked: Sequence,
     heard: Instant,
@@ -71,6 +73,7 @@ impl NatsFollow {
             seen: after,
             start,
             caught_up,
+            told: false,
             checked: after,
             heard,
         };
@@ -189,7 +192,8 @@ impl NatsFollow {
     pub async fn next_raw(&mut self, max: usize, max_wait: Duration) -> Result<RawPage, FollowError> {
         let deadline = Instant::now() + max_wait;
         let mut page = RawPage::default();
-        while page.items.is_empty() {
+        // who waits for the end of an empty log need not wait for a first message
+        while page.items.is_empty() && (self.told || !self.caught_up) {
             match self.hear(deadline).await {
                 Heard::Message(message) => {
                     self.take(&message, &mut page);
@@ -212,6 +216,7 @@ impl NatsFollow {
             }
         }
         page.caught_up = self.caught_up;
+        self.told = self.caught_up;
         Ok(page)
     }
 }

@@ -48,7 +48,8 @@ pub trait EventLog: Send + Sync {
 /// One reader's way through the log.
 #[async_trait]
 pub trait Follow: Send {
-    /// What comes next: up to `max` items, as soon as there is one, or nothing after `max_wait`. An outage of the
+    /// What comes next: up to `max` items, as soon as there is one, or nothing after `max_wait` (or once, as soon as it turns out
+    /// that there is nothing yet). An outage of the
     /// server shows as empty pages; reading goes on by itself when it is back.
     async fn next_page(&mut self, max: usize, max_wait: Duration) -> Result<Page, FollowError>;
 }
