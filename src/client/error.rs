@@ -5,6 +5,9 @@ use tonic_types::StatusExt;
 
 use crate::show;
 
+/// Where commands take a credential from.
+const HINT: &str = " (commands take it from REGFLOW_TOKEN, or from the file that REGFLOW_TOKEN_FILE names)";
+
 /// Why a command did not do what it should, as an exit code and a text.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -75,7 +78,8 @@ fn explain(status: &Status) -> String {
     let details = status.get_error_details();
     let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     if violations.is_empty() {
-        return show::printable(status.message());
+        let hint = if status.code() == Code::Unauthenticated { HINT } else { "" };
+        return format!("{}{hint}", show::printable(status.message()));
     }
     let heading = if status.code() == Code::InvalidArgument { "the request has mistakes" } else { status.message() };
     let lines: Vec<String> = violations

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Output;
 
+use bus::{EventLog, FollowItem};
+use events::{Event, Timestamp};
 use proto::v1::audit_client::AuditClient;
 use proto::v1::{self, RegistrationState as State};
 use serde_json::Value;
@@ -139,4 +141,56 @@ async fn comes_back(stage: &Stage, before: Service) -> Service {
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// What the status view takes in of the log in a data folder, and which stream it is.
+async fn records_of(data: &Path) -> (i64, Vec<events::Stored>) {
+    let options = bus::EmbeddedOptions { data_dir: data.join("nats"), ..bus::EmbeddedOptions::default() };
+    let server = bus::Embedded::start(options).await.unwrap();
+    let log = bus::ReadOnlyLog::open(&server.client_url(), bus::ReadOptions::default()).await.unwrap();
+    let (head, mut follow, mut records, mut at) = (log.head().await.unwrap(), log.follow(0).await.unwrap(), vec![], 0);
+    while at < head.last_sequence {
+        for item in follow.next_page(100, PATIENCE).await.unwrap().items {
+            at = item.sequence();
+            if let FollowItem::Record(stored) = item {
+                records.push(stored);
+            }
+        }
+    }
+    server.stop().await;
+    (head.incarnation.0, records)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_holds_something_else_than_the_log_makes_of_it_is_named_with_its_first_registration() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let first = service.submit(product("Norrland", "VK 200", "NL85000006")).await.id;
+    service.wait_for_state(&first, State::Success).await;
+    let second = service.submit(product("Norrland", "VK 200", "NL85000007")).await.id;
+    service.wait_for_state(&second, State::Success).await;
+    assert_eq!(service.stop().await, Some(0));
+
+    // the same view, but for one confirmation code
+    let (incarnation, mut records) = records_of(stage.data.path()).await;
+    let codes = records.iter_mut().filter(|stored| stored.registration.to_string() == second);
+    for event in codes.flat_map(|stored| &mut stored.record.events) {
+        if let Event::RegistrationSucceeded(done) = event {
+            done.confirmation = Some("NR-FORGED00".to_owned());
+        }
+    }
+    let folder = stage.data.path().join("views/status");
+    std::fs::remove_dir_all(&folder).unwrap();
+    let view = projections::StatusView::open(&folder, incarnation, Timestamp(0)).unwrap().view;
+    view.apply(&records).unwrap();
+    view.tick().unwrap();
+    drop(view);
+
+    let (output, report) = verify(&["--data", stage.data.path().to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    let views = report["views"].as_array().unwrap();
+    let status = views.iter().find(|view| view["name"] == "status").unwrap();
+    assert!(status["good"] != true && status.to_string().contains(&second), "{report}");
+    assert!(!status.to_string().contains(&first), "{report}");
+    assert!(views.iter().any(|view| view["name"] == "analytics" && view["good"] == true), "{report}");
 }
