@@ -14,6 +14,7 @@ pub mod forget;
 pub mod guards;
 pub mod health;
 pub mod id;
+mod kept;
 pub mod ladder;
 pub mod line;
 pub mod link;

@@ -7,8 +7,7 @@ use bus::{KeyError, LoadError, ObjectError};
 use events::event::PersonErased;
 use events::forget::{Forgetting, Wish};
 use events::{
-    Actor, Command, Event, ForgetReason, Kept, ObjectRef, PersonKeyId, Refusal, Registration, RegistrationId, Shard,
-    Stage, Stored,
+    Actor, Command, Event, ForgetReason, Kept, PersonKeyId, Refusal, Registration, RegistrationId, Shard, Stage, Stored,
 };
 use tokio::time::Instant;
 
@@ -140,7 +139,7 @@ pub(crate) async fn erase(world: &World, registration: &Registration) -> Result<
 
 /// The keys that a history names, each once.
 pub(crate) fn keys_of(history: &[Stored]) -> Vec<PersonKeyId> {
-    let mut keys: Vec<_> = events_of(history).filter_map(key_of).collect();
+    let mut keys: Vec<_> = events_of(history).filter_map(Event::person_key).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
@@ -149,7 +148,7 @@ pub(crate) fn keys_of(history: &[Stored]) -> Vec<PersonKeyId> {
 /// The names of all files: those that the history names, and those that were kept in the moment before a crash or before the
 /// outcome was refused as late.
 fn files_of(registration: &Registration, history: &[Stored]) -> Vec<String> {
-    let named = events_of(history).filter_map(file_of).map(|file| file.name.clone());
+    let named = events_of(history).filter_map(Event::file).map(|file| file.name.clone());
     let screenshots = (1..=registration.attempts).map(|attempt| screenshot_name(registration.id, attempt));
     let mut names: Vec<_> = named.chain(screenshots).chain([packet_name(registration.id)]).collect();
     names.sort_unstable();
@@ -169,76 +168,4 @@ pub(crate) fn screenshot_name(id: RegistrationId, attempt: u32) -> String {
 
 fn events_of(history: &[Stored]) -> impl Iterator<Item = &Event> {
     history.iter().flat_map(|stored| &stored.record.events)
-}
-
-const fn key_of(event: &Event) -> Option<PersonKeyId> {
-    match event {
-        Event::Submitted(submitted) => Some(submitted.person_key),
-        Event::Corrected(corrected) => Some(corrected.person_key),
-        Event::Dispatched(_)
-        | Event::AttemptStarted(_)
-        | Event::AttemptSucceeded(_)
-        | Event::AttemptFailed(_)
-        | Event::RetryScheduled(_)
-        | Event::RegistrationSucceeded(_)
-        | Event::OutcomeUnknown(_)
-        | Event::ManualRequired(_)
-        | Event::PacketSent(_)
-        | Event::PacketFailed(_)
-        | Event::UserCompleted(_)
-        | Event::CorrectionNeeded(_)
-        | Event::RetryRequested(_)
-        | Event::Cancelled(_)
-        | Event::Held(_)
-        | Event::MethodSkipped(_)
-        | Event::MakerThrottled(_)
-        | Event::AttemptRepeated(_)
-        | Event::LookupScheduled(_)
-        | Event::FoundUnregistered(_)
-        | Event::LookupGivenUp(_)
-        | Event::DeadlineNear(_)
-        | Event::Expired(_)
-        | Event::LeftInDoubt(_)
-        | Event::OwnerMailed(_)
-        | Event::OwnerMailFailed(_)
-        | Event::PacketOpened(_)
-        | Event::PersonForgotten(_)
-        | Event::PersonErased(_) => None,
-    }
-}
-
-const fn file_of(event: &Event) -> Option<&ObjectRef> {
-    match event {
-        Event::Submitted(submitted) => submitted.proof.as_ref(),
-        Event::AttemptSucceeded(done) => done.evidence.as_ref(),
-        Event::AttemptFailed(failed) => failed.evidence.as_ref(),
-        Event::PacketSent(sent) => Some(&sent.pdf),
-        Event::UserCompleted(done) => done.photo.as_ref(),
-        Event::Dispatched(_)
-        | Event::AttemptStarted(_)
-        | Event::RetryScheduled(_)
-        | Event::RegistrationSucceeded(_)
-        | Event::OutcomeUnknown(_)
-        | Event::ManualRequired(_)
-        | Event::PacketFailed(_)
-        | Event::CorrectionNeeded(_)
-        | Event::Corrected(_)
-        | Event::RetryRequested(_)
-        | Event::Cancelled(_)
-        | Event::Held(_)
-        | Event::MethodSkipped(_)
-        | Event::MakerThrottled(_)
-        | Event::AttemptRepeated(_)
-        | Event::LookupScheduled(_)
-        | Event::FoundUnregistered(_)
-        | Event::LookupGivenUp(_)
-        | Event::DeadlineNear(_)
-        | Event::Expired(_)
-        | Event::LeftInDoubt(_)
-        | Event::OwnerMailed(_)
-        | Event::OwnerMailFailed(_)
-        | Event::PacketOpened(_)
-        | Event::PersonForgotten(_)
-        | Event::PersonErased(_) => None,
-    }
 }

@@ -109,7 +109,7 @@ async fn opened(
     data: &Data,
 ) -> Result<HashMap<Vec<u8>, String>, ProofError> {
     let mut opened = HashMap::new();
-    let objects = history.iter().flat_map(|stored| &stored.record.events).filter_map(object_of);
+    let objects = history.iter().flat_map(|stored| &stored.record.events).filter_map(Event::file);
     for object in objects.take(OPENED_MAX) {
         let told = match world.objects.get(&object.name).await {
             Ok(sealed) if Sha256::digest(&sealed)[..] == object.sha256[..] => {
@@ -123,43 +123,6 @@ async fn opened(
         opened.insert(object.sha256.clone(), told);
     }
     Ok(opened)
-}
-
-/// The file that an event tells of.
-fn object_of(event: &Event) -> Option<&ObjectRef> {
-    match event {
-        Event::Submitted(first) => first.proof.as_ref(),
-        Event::AttemptSucceeded(done) => done.evidence.as_ref(),
-        Event::AttemptFailed(failed) => failed.evidence.as_ref(),
-        Event::PacketSent(sent) => Some(&sent.pdf),
-        Event::UserCompleted(done) => done.photo.as_ref(),
-        Event::Dispatched(_)
-        | Event::AttemptStarted(_)
-        | Event::AttemptRepeated(_)
-        | Event::RetryScheduled(_)
-        | Event::RegistrationSucceeded(_)
-        | Event::OutcomeUnknown(_)
-        | Event::ManualRequired(_)
-        | Event::PacketFailed(_)
-        | Event::CorrectionNeeded(_)
-        | Event::Corrected(_)
-        | Event::RetryRequested(_)
-        | Event::Cancelled(_)
-        | Event::Held(_)
-        | Event::MethodSkipped(_)
-        | Event::MakerThrottled(_)
-        | Event::LookupScheduled(_)
-        | Event::FoundUnregistered(_)
-        | Event::LookupGivenUp(_)
-        | Event::DeadlineNear(_)
-        | Event::Expired(_)
-        | Event::LeftInDoubt(_)
-        | Event::OwnerMailed(_)
-        | Event::OwnerMailFailed(_)
-        | Event::PersonForgotten(_)
-        | Event::PersonErased(_)
-        | Event::PacketOpened(_) => None,
-    }
 }
 
 /// What the person's keys opened.
