@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, ensure};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -27,8 +28,8 @@ use crate::config::{Server, Settings};
 
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most handshakes of gRPC at once; more wait in the system's own bounded queue.
-const HANDSHAKES_MAX: usize = 256;
+/// Most connections of gRPC, from their handshakes on; more wait in the system's own bounded queue.
+const CONNECTIONS_MAX: usize = 4_096;
 /// Connections that wait until gRPC takes them.
 const WAITING_MAX: usize = 64;
 /// Pause when no connection can be accepted, for example for want of file handles.
@@ -92,7 +93,7 @@ impl Door {
     /// All connections until `shutdown`, each after its handshake.
     pub fn connections(self, shutdown: CancellationToken) -> ReceiverStream<std::io::Result<Connection>> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         tokio::spawn(async move {
             tokio::select! {
                 () = self.accept_all(&sender, places) => {}
@@ -110,11 +111,11 @@ impl Door {
                 Ok(knock) => {
                     let sender = sender.clone();
                     tokio::spawn(async move {
-                        if let Some(connection) = knock.open().await {
+                        if let Some(mut connection) = knock.open().await {
+                            connection.place = Some(place);
                             // fails only when nobody serves any more
                             drop(sender.send(Ok(connection)).await);
                         }
-                        drop(place);
                     });
                 }
                 Err(error) => {
@@ -137,10 +138,10 @@ impl Knock {
     /// The connection, or nothing when there is no agreement in time.
     pub async fn open(self) -> Option<Connection> {
         let peer = self.peer;
-        let Some(tls) = self.tls else { return Some(Connection { peer, stream: Stream::Plain(self.stream) }) };
+        let Some(tls) = self.tls else { return Some(Connection::new(peer, Stream::Plain(self.stream))) };
         let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(self.stream)).await;
         match shaken {
-            Ok(Ok(stream)) => Some(Connection { peer, stream: Stream::Tls(Box::new(stream)) }),
+            Ok(Ok(stream)) => Some(Connection::new(peer, Stream::Tls(Box::new(stream)))),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a handshake failed");
                 None
@@ -157,6 +158,22 @@ impl Knock {
 pub struct Connection {
     pub peer: SocketAddr,
     stream: Stream,
+    /// Its place among those that may be open.
+    place: Option<OwnedSemaphorePermit>,
+    /// Nothing once something was heard: until then it has only so long.
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl Connection {
+    fn new(peer: SocketAddr, stream: Stream) -> Self {
+        let silence = Some(Box::pin(tokio::time::sleep(HANDSHAKE_TIMEOUT)));
+        Self { peer, stream, place: None, silence }
+    }
+
+    /// Whether nothing was heard for too long since it was opened.
+    fn is_silent(&mut self, context: &mut Context<'_>) -> bool {
+        self.silence.as_mut().is_some_and(|silence| silence.as_mut().poll(context).is_ready())
+    }
 }
 
 enum Stream {
@@ -179,9 +196,18 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        let read = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, into),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, into),
+        };
+        match read {
+            Poll::Pending if this.is_silent(context) => Poll::Ready(Err(std::io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(read) => {
+                this.silence = None;
+                Poll::Ready(read)
+            }
         }
     }
 }

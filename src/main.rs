@@ -31,6 +31,7 @@ mod waits;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::cli::{AccessCommand, Cli, Command, ConnectorsCommand, KeysCommand, PersonCommand, SandboxArgs};
 use crate::client::ClientError;
@@ -46,6 +47,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    no_core_files();
     // reads FAILPOINTS in the build that crash tests use; nothing elsewhere
     let _failpoints = fail::FailScenario::setup();
     let command = Cli::parse().command;
@@ -58,6 +60,14 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("failed to start the runtime: {error}"), 1),
     };
     runtime.block_on(run(command))
+}
+
+/// A core file would hold keys and personal data in the clear. Children have the limit from us, browsers as well.
+fn no_core_files() {
+    // it fails only where system calls are filtered; that is no reason to serve nobody
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        eprintln!("regflow: core files could not be switched off: {error}");
+    }
 }
 
 async fn run(command: Command) -> ExitCode {
@@ -215,4 +225,17 @@ fn ended(result: anyhow::Result<bool>) -> ExitCode {
 fn fail(message: &str, code: u8) -> ExitCode {
     eprintln!("regflow: {message}");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::getrlimit;
+
+    use super::*;
+
+    #[test]
+    fn a_crash_leaves_no_core_file() {
+        no_core_files();
+        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
+    }
 }

@@ -53,7 +53,11 @@ fn trimmed(text: &str) -> SecretString {
 
 /// An address without what may be secret in it: its user, its password, its query.
 pub fn masked(address: &str) -> String {
-    let Ok(mut url) = Url::parse(address) else { return address.to_owned() };
+    // an address of NATS need not name its scheme
+    if !address.contains("://") {
+        return address.rsplit_once('@').map_or_else(|| address.to_owned(), |(_, host)| format!("{MASK}@{host}"));
+    }
+    let Ok(mut url) = Url::parse(address) else { return MASK.to_owned() };
     if url.query().is_some() {
         url.set_query(Some(MASK));
     }
@@ -80,6 +84,7 @@ pub fn without_secrets(settings: &Settings) -> Settings {
     shown.nats.monitor_url = masked(&shown.nats.monitor_url);
     shown.catalog.sandbox = masked(&shown.catalog.sandbox);
     shown.server.public_url = masked(&shown.server.public_url);
+    shown.access.jwt_jwks = masked(&shown.access.jwt_jwks);
     for webhook in &mut shown.webhooks {
         webhook.url = masked_recipient(&webhook.url);
     }
@@ -112,6 +117,9 @@ mod tests {
             ("nats://regflow:hunter2@nats.example:4222", "nats://****@nats.example:4222"),
             ("nats://S3CRETT0KEN@nats.example:4222", "nats://****@nats.example:4222"),
             ("http://127.0.0.1:8222", "http://127.0.0.1:8222"),
+            ("regflow:hunter2@nats.example:4222", "****@nats.example:4222"),
+            ("S3CRETT0KEN@nats.example:4222", "****@nats.example:4222"),
+            ("nats.example:4222", "nats.example:4222"),
             ("https://x.example/a?key=1", "https://x.example/a?****"),
             ("", ""),
         ] {

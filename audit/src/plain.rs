@@ -85,10 +85,11 @@ mod tests {
             person_key: PersonKeyId("0192f0c4-7b9e-7cc2-b5f3-9d8f1a2b3c4d".parse().expect("a UUID")),
             sealed: vec![7; 300],
             register_by: None,
+            owner_ref: Some([7; 16]),
         };
         assert_eq!(
             text(corrected.into()),
-            r#"{"model":"sealed","purchased_on":null,"person_key":"0192f0c4-7b9e-7cc2-b5f3-9d8f1a2b3c4d","sealed":"300 bytes, sealed","register_by":null}"#
+            r#"{"model":"sealed","purchased_on":null,"person_key":"0192f0c4-7b9e-7cc2-b5f3-9d8f1a2b3c4d","sealed":"300 bytes, sealed","register_by":null,"owner_ref":"07070707070707070707070707070707"}"#
         );
         let pdf = ObjectRef { name: "a\"b".into(), sha256: (0..40).collect(), size_bytes: 9 };
         let sent = PacketSent { pdf, message_id: "m\n".into(), missing_glyphs: vec!["é".into()] };

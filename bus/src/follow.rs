@@ -39,6 +39,8 @@ pub(crate) struct NatsFollow {
     caught_up: bool,
     /// Whether that was said.
     told: bool,
+    /// Whether the consumer was made anew and that was not said yet.
+    anew: bool,
     /// Up to here the stream holds nothing for us that was not seen (messages on other subjects stand in it, too).
     checked: Sequence,
     heard: Instant,
@@ -74,6 +76,7 @@ impl NatsFollow {
             start,
             caught_up,
             told: false,
+            anew: false,
             checked: after,
             heard,
         };
@@ -98,6 +101,7 @@ impl NatsFollow {
             self.checked = head.last_sequence;
         }
         self.messages = Some(consumer.messages().await.map_err(|error| Unavailable::new(doing, error))?);
+        self.anew = true;
         self.heard = Instant::now();
         Ok(())
     }
@@ -216,6 +220,8 @@ impl NatsFollow {
             }
         }
         page.caught_up = self.caught_up;
+        // messages are heard before the news that the connection is another one
+        page.anew = std::mem::take(&mut self.anew) || self.connected.has_changed().unwrap_or(false);
         self.told = self.caught_up;
         Ok(page)
     }
@@ -224,7 +230,7 @@ impl NatsFollow {
 #[async_trait]
 impl Follow for NatsFollow {
     async fn next_page(&mut self, max: usize, max_wait: Duration) -> Result<Page, FollowError> {
-        let RawPage { items, caught_up } = self.next_raw(max, max_wait).await?;
+        let RawPage { items, caught_up, anew: _ } = self.next_raw(max, max_wait).await?;
         let read = |message: &RawMessage| FollowItem::read(message.subject(), message.sequence, &message.payload);
         // here, not by a filter of the consumer: with one the server looks through all subjects of a block for each message
         let records = items.iter().filter(|message| subject::holds_records(message.subject()));

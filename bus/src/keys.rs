@@ -7,7 +7,7 @@ use events::link::LinkKey;
 use events::seal::{MasterKey, PersonKey, SealError};
 use events::secrets::OwnerSecrets;
 use quick_cache::sync::Cache;
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex as AsyncMutex, RwLock};
 
 use crate::committer::CommitMode;
 use crate::connection::Connection;
@@ -25,6 +25,8 @@ pub struct KeyVault {
     pub(crate) masters: Arc<RwLock<Masters>>,
     /// Held to read or move keys, and alone to destroy one: none comes back while it is destroyed.
     pub(crate) moving: RwLock<()>,
+    /// Held while keys are wrapped anew: one at a time does it.
+    pub(crate) rotation: AsyncMutex<()>,
     secrets: OwnerSecrets,
     pool: Pool,
     cache: Cache<PersonKeyId, PersonKey>,
@@ -48,6 +50,9 @@ pub enum KeyError {
          REGFLOW_MASTER_KEY_OLD until it is done"
     )]
     RotationUnderWay,
+    /// Only the process that does the work may move keys: it is the one that destroys some.
+    #[error("another process does the work, and it wraps the keys anew")]
+    NotOurTurn,
     /// A key or a check of the vault cannot be stored.
     #[error("cannot store what the master key wraps")]
     NotStored(#[source] AppendError),
@@ -74,8 +79,8 @@ impl KeyVault {
     fn with_store(store: KeyStore, masters: Masters, secrets: OwnerSecrets) -> Self {
         let (store, masters) = (Arc::new(store), Arc::new(RwLock::new(masters)));
         let pool = Pool::start(Arc::clone(&store), Arc::clone(&masters));
-        let (moving, cache) = (RwLock::new(()), Cache::new(CACHED_KEYS_MAX));
-        Self { store, masters, moving, secrets, pool, cache }
+        let (moving, rotation, cache) = (RwLock::new(()), AsyncMutex::new(()), Cache::new(CACHED_KEYS_MAX));
+        Self { store, masters, moving, rotation, secrets, pool, cache }
     }
 
     /// What pseudonyms and links are made with, for whoever recognises people without the vault.
@@ -184,6 +189,10 @@ mod tests {
         assert!(recognise(&store, one.clone(), None).await.is_ok());
         assert!(recognise(&store, one.clone(), None).await.is_ok());
         assert_eq!(recognise(&store, other.clone(), None).await.err(), Some(KeyError::WrongMaster));
-        assert_eq!(recognise(&store, other.clone(), Some(other)).await.err(), Some(KeyError::WrongMaster));
+        assert_eq!(recognise(&store, other.clone(), Some(other.clone())).await.err(), Some(KeyError::WrongMaster));
+        // one that is given as the old one though nothing is left of it does no harm
+        let settled = recognise(&store, one.clone(), Some(other)).await.unwrap().0;
+        assert!(settled.old.is_some() && settled.present.fingerprint() == one.fingerprint());
+        assert!(recognise(&store, one.clone(), Some(one)).await.unwrap().0.old.is_none());
     }
 }

@@ -24,7 +24,7 @@ const CHECK_ID: PersonKeyId = PersonKeyId(Uuid::nil());
 pub(crate) struct Masters {
     /// Wraps what is new.
     pub present: MasterKey,
-    /// Still wraps some of what is there; only while a rotation is under way.
+    /// Still wraps some of what is there, or may: while a rotation is under way, and for as long as it is given at a start.
     pub old: Option<MasterKey>,
 }
 
@@ -104,7 +104,8 @@ pub(crate) async fn recognise(
         };
     };
     let next = store.get(CHECK_OF_NEXT).await?;
-    let masters = if is_check_of(&present, &check) {
+    let is_settled = is_check_of(&present, &check);
+    let masters = if is_settled {
         match next {
             // cut off behind its last step
             Some(next) if is_check_of(&present, &next) => {
@@ -113,7 +114,9 @@ pub(crate) async fn recognise(
             Some(_) => return Err(KeyError::RotationUnderWay),
             None => {}
         }
-        Masters::one(present)
+        // a process that was still running with the old one may have wrapped keys by it after the rotation had ended
+        let old = old.filter(|old| old.fingerprint() != present.fingerprint());
+        Masters { present, old }
     } else {
         let old = old.filter(|old| is_check_of(old, &check));
         match (&old, next) {
@@ -125,8 +128,8 @@ pub(crate) async fn recognise(
         }
         Masters { present, old }
     };
-    let of_before = masters.old.clone().unwrap_or_else(|| masters.present.clone());
-    let secrets = secrets(store, &masters, Some(&of_before)).await?;
+    let of_before = masters.old.as_ref().filter(|_| !is_settled).unwrap_or(&masters.present);
+    let secrets = secrets(store, &masters, Some(of_before)).await?;
     Ok((masters, secrets))
 }
 

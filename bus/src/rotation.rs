@@ -3,34 +3,56 @@
 //!
 //! Whatever line it stops at, going on does no harm: a key stands wrapped by the old master key, by both, or by the new one;
 //! the check of the old one is replaced last, and until then a start needs both.
+//!
+//! Of several processes only the holder of the lease moves keys: it is the one that destroys some, and within a process moving
+//! and destroying exclude each other.
 
 use bytes::Bytes;
 use events::PersonKeyId;
 use events::seal::MasterKey;
 use futures::future::try_join_all;
+use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
 use crate::key_store::Entry;
 use crate::keys::{KeyError, KeyVault};
-use crate::masters::{CHECK, CHECK_OF_NEXT, Masters, SECRETS, check_by, place, put};
+use crate::lease::Lease;
+use crate::masters::{CHECK, CHECK_OF_NEXT, Masters, SECRETS, check_by, is_check_of, place, put};
 use crate::pool::fresh_nonce;
 
 /// Keys wrapped anew at once: enough that their writes share commits.
 const AT_ONCE: usize = 64;
 
 impl KeyVault {
-    /// Whether an old master key still wraps something here.
+    /// Whether an old master key still wraps something here, or may.
     pub async fn is_rotating(&self) -> bool {
         self.masters.read().await.old.is_some()
     }
 
-    /// From now on `new` wraps what is new, and both open what is there; [`Self::finish_rotation`] does the rest.
+    /// The right to rotate, when nobody in this process has it.
     ///
     /// # Errors
-    /// [`KeyError::RotationUnderWay`] when the one before has not ended; [`KeyError`] when its begin cannot be stored.
+    /// [`KeyError::RotationUnderWay`] while a rotation really runs; one that stopped half way does not.
+    pub fn try_rotation(&self) -> Result<MutexGuard<'_, ()>, KeyError> {
+        self.rotation.try_lock().map_err(|_| KeyError::RotationUnderWay)
+    }
+
+    /// The right to rotate, as soon as nobody in this process has it.
+    pub async fn rotation(&self) -> MutexGuard<'_, ()> {
+        self.rotation.lock().await
+    }
+
+    /// From now on `new` wraps what is new, and both open what is there; [`Self::finish_rotation`] does the rest. When it does
+    /// so already, nothing happens: a rotation that stopped half way is gone on with.
+    ///
+    /// # Errors
+    /// [`KeyError::RotationUnderWay`] when one to another key has not ended; [`KeyError`] when its begin cannot be stored.
     pub async fn begin_rotation(&self, new: MasterKey) -> Result<(), KeyError> {
         // waits for keys that are being stored wrapped by the old one
         let mut masters = self.masters.write().await;
+        if masters.present.fingerprint() == new.fingerprint() {
+            return Ok(());
+        }
         if masters.old.is_some() {
             return Err(KeyError::RotationUnderWay);
         }
@@ -40,37 +62,61 @@ impl KeyVault {
         Ok(())
     }
 
-    /// Wraps everything anew that the old master key wraps; tells how many keys that were. Does nothing when there is no old
-    /// one. May be called again after an error.
+    /// As [`Self::move_keys`]; the old master key opens nothing any more afterwards.
     ///
     /// # Errors
-    /// [`KeyError`] when the server does not answer, or a key is wrapped by neither master key.
-    pub async fn finish_rotation(&self) -> Result<u64, KeyError> {
+    /// As [`Self::move_keys`]; both master keys are accepted then.
+    pub async fn finish_rotation(&self, lease: &Lease) -> Result<u64, KeyError> {
+        let moved = self.move_keys(lease).await?;
+        self.masters.write().await.old = None;
+        Ok(moved)
+    }
+
+    /// Wraps everything anew that the old master key wraps; tells how many keys that were. Does nothing when there is no old
+    /// one. May be called again after an error. The old master key still opens what another process, which was started with
+    /// that one alone, wraps by it from now on; a repeat moves that.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the server does not answer, the lease is not ours, or a key is wrapped by neither master key.
+    pub async fn move_keys(&self, lease: &Lease) -> Result<u64, KeyError> {
         if !self.is_rotating().await {
             return Ok(0);
         }
+        let scope = self.scope().await?;
         let mut moved = 0;
         // what was stored while a pass went by is found by the next one
         loop {
-            match self.pass().await? {
+            match self.pass(scope, lease).await? {
                 0 => break,
                 more => moved += more,
             }
         }
-        let mut masters = self.masters.write().await;
-        if let Some(check) = self.store.get(CHECK).await? {
+        let masters = self.masters.write().await;
+        if let Some(check) = self.store.get(CHECK).await?
+            && !is_check_of(&masters.present, &check)
+        {
             let anew = check_by(&masters.present)?;
+            its_our_turn(lease)?;
             self.store.replace(CHECK, check.sequence, anew).await.map_err(KeyError::NotStored)?;
         }
-        if let Some(check) = self.store.get(CHECK_OF_NEXT).await? {
+        if let Some(check) = self.store.get(CHECK_OF_NEXT).await?
+            && is_check_of(&masters.present, &check)
+        {
             self.store.erase(&check).await?;
         }
-        masters.old = None;
         Ok(moved)
     }
 
+    /// Once the check is by the present master key a rotation has ended, and only stragglers' keys are looked for.
+    async fn scope(&self) -> Result<Scope, KeyError> {
+        let masters = self.masters.read().await;
+        let check = self.store.get(CHECK).await?;
+        let has_ended = check.is_some_and(|check| is_check_of(&masters.present, &check));
+        Ok(if has_ended { Scope::OldPlaces } else { Scope::Everything })
+    }
+
     /// Looks at each entry once; tells how many were wrapped anew.
-    async fn pass(&self) -> Result<u64, KeyError> {
+    async fn pass(&self, scope: Scope, lease: &Lease) -> Result<u64, KeyError> {
         let (mut from, mut moved) = (0, 0);
         loop {
             let mut entries = Vec::with_capacity(AT_ONCE);
@@ -83,18 +129,22 @@ impl KeyVault {
             if entries.is_empty() {
                 return Ok(moved);
             }
-            let done = try_join_all(entries.iter().map(|entry| self.wrap_anew(entry))).await?;
+            let done = try_join_all(entries.iter().map(|entry| self.wrap_anew(entry, scope, lease))).await?;
             moved += done.into_iter().map(u64::from).sum::<u64>();
         }
     }
 
     /// False when nothing was to be done.
-    async fn wrap_anew(&self, entry: &Entry) -> Result<bool, KeyError> {
+    async fn wrap_anew(&self, entry: &Entry, scope: Scope, lease: &Lease) -> Result<bool, KeyError> {
         let _nobody_destroys = self.moving.read().await;
         let masters = self.masters.read().await;
         let name = entry.name.split('.').next().unwrap_or_default();
         let new_place = place(name, &masters.present);
         if entry.name == new_place || name == CHECK || name == CHECK_OF_NEXT {
+            return Ok(false);
+        }
+        let is_by_the_old = masters.old.as_ref().is_some_and(|old| entry.name == place(name, old));
+        if scope == Scope::OldPlaces && !is_by_the_old {
             return Ok(false);
         }
         // it may have been destroyed since it was read
@@ -108,10 +158,25 @@ impl KeyVault {
             );
             return Ok(false);
         };
+        // whoever has the lease may have destroyed it: it must not come back
+        its_our_turn(lease)?;
         put(&self.store, &new_place, wrapped).await?;
         self.store.erase(entry).await?;
         Ok(true)
     }
+}
+
+/// What a pass looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Whatever stands elsewhere than at the new master key's place.
+    Everything,
+    /// The old master key's places alone.
+    OldPlaces,
+}
+
+fn its_our_turn(lease: &Lease) -> Result<(), KeyError> {
+    if lease.is_held() { Ok(()) } else { Err(KeyError::NotOurTurn) }
 }
 
 /// Nothing when the name is none of ours.
@@ -147,8 +212,11 @@ mod tests {
         vault.begin_rotation(MasterKey::new([2; 32])).await.unwrap();
         let again = vault.begin_rotation(MasterKey::new([3; 32])).await;
         assert_eq!(again, Err(KeyError::RotationUnderWay));
+        // one that stopped half way is gone on with
+        assert_eq!(vault.begin_rotation(MasterKey::new([2; 32])).await, Ok(()));
         let during = vault.lease().await.unwrap().0;
-        assert!(vault.finish_rotation().await.unwrap() >= 60, "the pool's keys, too");
+        let lease = Lease::always();
+        assert!(vault.finish_rotation(&lease).await.unwrap() >= 60, "the pool's keys, too");
         assert!(!vault.is_rotating().await);
         for id in [id, during] {
             vault.let_go(id);
@@ -157,6 +225,15 @@ mod tests {
         assert_eq!(vault.get(id).await.unwrap().unwrap().open_bytes(ID, &sealed).unwrap(), b"x");
         assert!(vault.get(gone).await.unwrap().is_none());
         assert_eq!((vault.pseudonym("t", "a@b.c"), vault.link_key().code(ID)), (pseudonym, code));
-        assert_eq!(vault.finish_rotation().await, Ok(0));
+        assert_eq!(vault.finish_rotation(&lease).await, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn only_one_at_a_time_rotates() {
+        let vault = KeyVault::in_memory(MasterKey::new([1; 32]));
+        let first = vault.try_rotation().unwrap();
+        assert_eq!(vault.try_rotation().err(), Some(KeyError::RotationUnderWay));
+        drop(first);
+        assert!(vault.try_rotation().is_ok());
     }
 }

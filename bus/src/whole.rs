@@ -9,7 +9,6 @@ use async_nats::jetstream::{ErrorCode, message::StreamMessage};
 use bytes::Bytes;
 use events::{Sequence, subject};
 use secrecy::SecretString;
-use tokio::sync::watch;
 
 use crate::connection::{Access, Connection};
 use crate::direct::Direct;
@@ -33,6 +32,9 @@ pub struct RawPage {
     pub items: Vec<RawMessage>,
     /// Whether everything that was stored when the reading began has been handed out, this page included.
     pub caught_up: bool,
+    /// Whether the consumer was made anew since the page before, or the connection was: this page can be of a server that came
+    /// back with another store, which has grown again beyond what was read.
+    pub anew: bool,
 }
 
 /// What the server says of the stream without reading it.
@@ -164,11 +166,6 @@ impl WholeLog {
     pub async fn follow(&self, from: Sequence) -> Result<RawFollow, FollowError> {
         let after = from.saturating_sub(1);
         Ok(RawFollow(NatsFollow::open(self.connection.clone(), after).await?))
-    }
-
-    /// Changes each time the connection is made anew.
-    pub(crate) fn connected(&self) -> watch::Receiver<u64> {
-        self.connection.connected()
     }
 
     /// From now on a lost connection is no news.

@@ -133,6 +133,8 @@ pub struct Correction {
     pub sealed: Vec<u8>,
     /// The maker's last day, after the correction.
     pub register_by: Option<Date>,
+    /// The pseudonym of the owner, after the correction.
+    pub owner_ref: [u8; 16],
 }
 
 /// A rule said no.
@@ -474,8 +476,9 @@ fn retry(
         return Err(not_now(registration, "tried again", "it is under way or has ended well"));
     }
     let corrected = correction.map(|c| {
-        let Correction { model, purchased_on, person_key, sealed, register_by } = c;
-        Corrected { model, purchased_on, person_key, sealed, register_by }.into()
+        let Correction { model, purchased_on, person_key, sealed, register_by, owner_ref } = c;
+        let owner_ref = Some(owner_ref);
+        Corrected { model, purchased_on, person_key, sealed, register_by, owner_ref }.into()
     });
     Ok(corrected.into_iter().chain([RetryRequested { from, reason }.into()]).collect())
 }

@@ -43,7 +43,7 @@ facts! {
         /// The maker refused the data.
         CorrectionNeeded = 13 v 1 "correction_needed";
         /// A person mended the data.
-        Corrected = 14 v 2 (1: v1::Corrected) "corrected";
+        Corrected = 14 v 3 (1: v1::Corrected) (2: v2::Corrected) "corrected";
         /// A person asked for another try.
         RetryRequested = 15 v 2 (1: v1::RetryRequested) "retry_requested";
         /// A person withdrew it.
@@ -248,6 +248,9 @@ pub struct Corrected {
     pub sealed: Vec<u8>,
     /// The maker's last day for it, after the correction.
     pub register_by: Option<Date>,
+    /// The pseudonym of the owner after the correction: whoever has the address from then on is who may see it.
+    #[serde(with = "serde_bytes")]
+    pub owner_ref: Option<[u8; 16]>,
 }
 
 /// See [`Event::RetryRequested`].

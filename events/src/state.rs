@@ -367,6 +367,7 @@ impl Registration {
                 self.sealed = corrected.sealed.clone().into();
                 self.deadline_alerted &= self.register_by == corrected.register_by;
                 self.register_by = corrected.register_by;
+                self.owner_ref = corrected.owner_ref.unwrap_or(self.owner_ref);
             }
             Event::RetryRequested(request) => {
                 self.in_doubt = false;

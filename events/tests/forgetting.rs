@@ -149,6 +149,7 @@ fn after_forgetting() -> Vec<Command> {
         person_key: PersonKeyId(Uuid::from_u128(2)),
         sealed: vec![1],
         register_by: None,
+        owner_ref: [1; 16],
     };
     vec![
         Command::StartAttempt(Method::Api, None),

@@ -109,6 +109,7 @@ fn of_people() -> Vec<Event> {
             person_key: PersonKeyId(Uuid::from_u128(6)),
             sealed: vec![4],
             register_by: Some(date(2026, 12, 3)),
+            owner_ref: Some([8; 16]),
         }
         .into(),
         RetryRequested { from: Some(Method::AutomationReliable), reason: Some("the form works again".into()) }.into(),

@@ -177,10 +177,12 @@ fn refused_data_waits_for_its_correction_and_never_retries_as_it_is() {
         person_key: PersonKeyId(Uuid::from_u128(2)),
         sealed: vec![9],
         register_by: None,
+        owner_ref: [9; 16],
     };
     let names = story.wish(Command::Retry { from: None, reason: None, correction: Some(correction) }).unwrap();
     assert_eq!(names, ["corrected", "retry_requested"]);
     assert_eq!((story.registration.model.as_str(), &story.registration.sealed[..]), ("VK 201", &[9][..]));
+    assert_eq!(story.registration.owner_ref, [9; 16], "it is of whoever has the mended address");
     assert_eq!(story.next(), Step::Attempt(Method::Api));
 }
 

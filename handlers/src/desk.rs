@@ -1,8 +1,9 @@
 //! What a person asks of a registration: complete, cancel, try again.
 
+use bus::AppendError;
 use bytes::Bytes;
 use events::decide::Correction;
-use events::{Actor, Command, Details, FieldProblem, Method, ObjectRef, Registration, RegistrationId, Sequence, Shard};
+use events::{Actor, Command, Details, FieldProblem, Method, Registration, RegistrationId, Sequence, Shard, decide};
 
 use crate::intake;
 use crate::journal::{self, JournalError};
@@ -65,23 +66,60 @@ pub async fn complete(
     actor: Actor,
 ) -> Result<Registration, DeskError> {
     let Receipt { confirmation, photo } = receipt;
-    let photo = match photo {
-        Some(bytes) => Some(keep_photo(world, (shard, id), &bytes).await?),
-        None => None,
+    let Some(bytes) = photo else {
+        let command = Command::Complete { confirmation, photo: None };
+        return act(world, (shard, id), &command, seen, &actor).await;
     };
-    act(world, (shard, id), &Command::Complete { confirmation, photo }, seen, &actor).await
-}
-
-/// Sealed with the owner's key, before the registration says that it is there.
-async fn keep_photo(world: &World, (shard, id): (Shard, RegistrationId), bytes: &[u8]) -> Result<ObjectRef, DeskError> {
-    if let Some(problem) = intake::file_problem("photo", bytes) {
+    if let Some(problem) = intake::file_problem("photo", &bytes) {
         return Err(DeskError::Invalid(vec![problem]));
     }
     let registration = journal::load(world, shard, id).await?;
+    would_complete(world, &registration, confirmation.as_ref(), seen)?;
     let key = world.key(&registration).await?;
     // a name of its own: of two that are sent at once, each event finds its own
     let name = format!("photo/{id}/{}", uuid::Uuid::new_v4());
-    Ok(world.keep_sealed(&key, id, &name, bytes).await?)
+    // sealed with the owner's key, before the registration says that it is there
+    let done = match world.keep_sealed(&key, id, &name, &bytes).await {
+        Ok(photo) => {
+            let command = Command::Complete { confirmation, photo: Some(photo) };
+            act(world, (shard, id), &command, seen, &actor).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    if done.as_ref().is_err_and(DeskError::surely_not_stored) {
+        intake::discard(world, None, Some(name));
+    }
+    done
+}
+
+/// Whether it may be completed as it stands now: asked before the photo is kept, because no history names one that is refused.
+fn would_complete(
+    world: &World,
+    registration: &Registration,
+    confirmation: Option<&String>,
+    seen: Option<Sequence>,
+) -> Result<(), DeskError> {
+    intake::check_writable(world)?;
+    check_seen(registration, seen)?;
+    let command = Command::Complete { confirmation: confirmation.cloned(), photo: None };
+    decide(registration, command).map_err(JournalError::from)?;
+    Ok(())
+}
+
+impl DeskError {
+    /// Whether what was asked is certainly not in the log, now or later.
+    fn surely_not_stored(&self) -> bool {
+        match self {
+            Self::Private(_) | Self::Invalid(_) | Self::Changed { .. } => true,
+            Self::Journal(JournalError::Append(error)) => !matches!(error, AppendError::Unknown),
+            // each append before it had lost its race
+            Self::Journal(
+                JournalError::Refused(_) | JournalError::LostRace | JournalError::Load(_) | JournalError::NotFound,
+            ) => true,
+            // perhaps of the record that was stored just now
+            Self::Journal(JournalError::History(_)) => false,
+        }
+    }
 }
 
 /// The owner has looked at the page behind the link; true when that is the first time since the packet was sent.
@@ -155,8 +193,18 @@ async fn seal(world: &World, (shard, id): (Shard, RegistrationId), details: Deta
     let (person_key, key) = (registration.person_key, world.key(&registration).await?);
     let sealed = key.seal(id, &fresh_nonce(), &details).map_err(PrivateError::from)?;
     let register_by = world.connector(&registration).register_by(&details);
+    // a product that was handed over with a wrong address is from now on that of whoever has the right one
+    let owner_ref = world.keys.pseudonym(&registration.tenant, &details.owner.email);
     let (model, purchased_on) = (details.product.model, details.purchase.date);
-    Ok(Correction { model, purchased_on, person_key, sealed, register_by })
+    Ok(Correction { model, purchased_on, person_key, sealed, register_by, owner_ref })
+}
+
+fn check_seen(registration: &Registration, seen: Option<Sequence>) -> Result<(), DeskError> {
+    let present = registration.last.sequence;
+    match seen.filter(|seen| *seen != present) {
+        Some(wanted) => Err(DeskError::Changed { wanted, present }),
+        None => Ok(()),
+    }
 }
 
 async fn act(
@@ -169,14 +217,23 @@ async fn act(
     let mut races = 0;
     loop {
         let mut registration = journal::load(world, shard, id).await?;
-        let present = registration.last.sequence;
-        if let Some(wanted) = seen.filter(|seen| *seen != present) {
-            return Err(DeskError::Changed { wanted, present });
-        }
+        check_seen(&registration, seen)?;
         match journal::record(world, &mut registration, command.clone(), actor.clone()).await {
             Ok(()) => return Ok(registration),
             Err(JournalError::LostRace) if races < RACES_MAX => races += 1,
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_photo_goes_again_unless_a_record_may_name_it() {
+        let surely = |error| DeskError::Journal(error).surely_not_stored();
+        assert!(surely(JournalError::LostRace) && surely(JournalError::Append(AppendError::TooLarge)));
+        assert!(!surely(JournalError::Append(AppendError::Unknown)));
     }
 }

@@ -7,7 +7,8 @@ use bus::{KeyError, LoadError, ObjectError};
 use events::event::PersonErased;
 use events::forget::{Forgetting, Wish};
 use events::{
-    Actor, Command, Event, ForgetReason, Kept, PersonKeyId, Refusal, Registration, RegistrationId, Shard, Stage, Stored,
+    Actor, Command, Event, ForgetReason, Kept, PersonKeyId, Refusal, Registration, RegistrationId, Sequence, Shard,
+    Stage, Stored,
 };
 use tokio::time::Instant;
 
@@ -37,6 +38,9 @@ pub enum EraseError {
     /// The history cannot be read.
     #[error("failed to read which keys and files there are")]
     Load(#[from] LoadError),
+    /// A store that lags behind answered: what it shows may name neither key nor file.
+    #[error("the history that was read is older than the wish to forget")]
+    Stale,
     /// A key may still be there.
     #[error("failed to destroy the person's key")]
     Key(#[from] KeyError),
@@ -125,7 +129,10 @@ pub async fn erased(world: &World, (shard, id): (Shard, RegistrationId)) -> Resu
 /// [`EraseError`] when something may still be there.
 pub(crate) async fn erase(world: &World, registration: &Registration) -> Result<Command, EraseError> {
     let history = world.log.load(registration.shard, registration.id).await?;
-    let (keys, mut files) = (keys_of(&history), 0);
+    if is_older(&history, registration.last.sequence) {
+        return Err(EraseError::Stale);
+    }
+    let (keys, mut files) = (keys_of(registration.person_key, &history), 0);
     for key in &keys {
         world.keys.destroy(*key).await?;
     }
@@ -137,9 +144,14 @@ pub(crate) async fn erase(world: &World, registration: &Registration) -> Result<
     Ok(Command::Forgetting(Wish::RecordErased(PersonErased { keys, files })))
 }
 
-/// The keys that a history names, each once.
-pub(crate) fn keys_of(history: &[Stored]) -> Vec<PersonKeyId> {
-    let mut keys: Vec<_> = events_of(history).filter_map(Event::person_key).collect();
+/// Whether a history ends before the record at `known`.
+fn is_older(history: &[Stored], known: Sequence) -> bool {
+    history.last().is_none_or(|last| last.sequence < known)
+}
+
+/// The key of a registration and those that its history names, each once.
+fn keys_of(present: PersonKeyId, history: &[Stored]) -> Vec<PersonKeyId> {
+    let mut keys: Vec<_> = events_of(history).filter_map(Event::person_key).chain([present]).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
@@ -168,4 +180,20 @@ pub(crate) fn screenshot_name(id: RegistrationId, attempt: u32) -> String {
 
 fn events_of(history: &[Stored]) -> impl Iterator<Item = &Event> {
     history.iter().flat_map(|stored| &stored.record.events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_the_wish_to_forget_is_too_old_to_erase_by() {
+        assert!(is_older(&[], 1));
+    }
+
+    #[test]
+    fn the_key_of_the_registration_goes_whatever_the_history_names() {
+        let key = PersonKeyId(uuid::Uuid::from_u128(7));
+        assert_eq!(keys_of(key, &[]), [key]);
+    }
 }

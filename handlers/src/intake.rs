@@ -1,6 +1,9 @@
 //! Intake: takes a product in. When it answers with an id, the registration is in the log.
 
-use bus::AppendError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{AppendError, KeyVault, ObjectStore};
 use bytes::Bytes;
 use connectors::Connector;
 use events::event::Submitted;
@@ -23,6 +26,10 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const TENANT_BYTES_MAX: usize = 64;
 /// Largest proof of purchase, in bytes.
 pub const PROOF_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// How often it is tried to erase what a refused request left; with pauses that double, some four minutes.
+const DISCARD_TRIES: u32 = 8;
+/// The first of those pauses.
+const DISCARD_PAUSE: Duration = Duration::from_secs(1);
 
 /// A product that somebody hands over.
 #[derive(Debug, Clone)]
@@ -113,8 +120,8 @@ pub fn shard_of(world: &World, submission: &Submission) -> Shard {
 /// Takes a product in. `known` is where an earlier registration of the same request stands, if the caller knows of one.
 ///
 /// # Errors
-/// [`IntakeError`]; nothing is stored then, except that a log which did not answer may still store it: the same
-/// request id then finds it.
+/// [`IntakeError`]; nothing is stored then, and what was kept before is erased, except that a log which did not answer may
+/// still store it: the same request id then finds it.
 pub async fn submit(world: &World, submission: Submission, known: Option<Shard>) -> Result<Accepted, IntakeError> {
     let warnings = check(world, &submission)?;
     let connector = world.catalog.find_brand(&submission.details.product.brand).clone();
@@ -126,34 +133,93 @@ pub async fn submit(world: &World, submission: Submission, known: Option<Shard>)
     if let Some(known) = known {
         return repeated(world, known, id, &submission, warnings).await;
     }
+    check_writable(world)?;
     let (person_key, key) = world.keys.lease().await.map_err(PrivateError::from)?;
+    let error = match keep(world, (shard, id), &connector, &submission, (person_key, &key)).await {
+        Ok(registration) => return Ok(Accepted { registration, repeated: false, warnings }),
+        Err(error) => error,
+    };
+    if error.surely_not_stored() {
+        // no history will ever name them, so nobody would find them when the person is to be forgotten
+        let proof = submission.proof.as_ref().map(|_| proof_name(id, person_key));
+        discard(world, Some(person_key), proof);
+    }
+    if matches!(error, IntakeError::Journal(JournalError::Append(AppendError::Conflict { .. }))) {
+        return repeated(world, shard, id, &submission, warnings).await;
+    }
+    Err(error)
+}
+
+/// Keeps the proof, and then the first record, which names it.
+async fn keep(
+    world: &World,
+    (shard, id): (Shard, RegistrationId),
+    connector: &Connector,
+    submission: &Submission,
+    (person_key, key): (PersonKeyId, &PersonKey),
+) -> Result<Registration, IntakeError> {
     let proof = match &submission.proof {
-        // named by the key as well: a repeat, which has another key, must not take the place of the first one's
-        Some(bytes) => Some(world.keep_sealed(&key, id, &format!("proof/{id}/{person_key}"), bytes).await?),
+        Some(bytes) => Some(world.keep_sealed(key, id, &proof_name(id, person_key), bytes).await?),
         None => None,
     };
     let (span, trace) = trace::append(id, submission.trace);
-    let mut record = first_record(world, id, &connector, &submission, (person_key, &key), proof)?;
+    let mut record = first_record(world, id, connector, submission, (person_key, key), proof)?;
     record.trace = trace;
     crate::crash_point("before_submit");
     let appended = world.log.append(shard, id, &record).instrument(span).await;
     crate::crash_point("after_submit");
-    match appended {
-        Ok(link) => {
-            let stored = Stored { sequence: link.sequence, shard, registration: id, record, hash: link.hash };
-            let registration = Registration::begin(&stored).map_err(JournalError::from)?;
-            meters::stored(&registration, &stored.record.events);
-            Ok(Accepted { registration, repeated: false, warnings })
-        }
-        Err(AppendError::Conflict { .. }) => {
-            // what was kept for this repeat is of no use to anyone
-            if let Err(error) = world.keys.destroy(person_key).await {
-                tracing::debug!(%id, %error, "the key of a repeated submission stays in the vault");
-            }
-            repeated(world, shard, id, &submission, warnings).await
-        }
-        Err(error) => Err(JournalError::Append(error).into()),
+    let link = appended.map_err(JournalError::Append)?;
+    let stored = Stored { sequence: link.sequence, shard, registration: id, record, hash: link.hash };
+    let registration = Registration::begin(&stored).map_err(JournalError::from)?;
+    meters::stored(&registration, &stored.record.events);
+    Ok(registration)
+}
+
+/// Named by the key as well: a repeat, which has another key, must not take the place of the first one's.
+fn proof_name(id: RegistrationId, person_key: PersonKeyId) -> String {
+    format!("proof/{id}/{person_key}")
+}
+
+/// Says before anything is kept what an append to a log that takes nothing would say after it.
+pub(crate) fn check_writable(world: &World) -> Result<(), JournalError> {
+    match world.trust.gate().trouble() {
+        Some(trouble) => Err(JournalError::Append(AppendError::ReadOnly(trouble))),
+        None => Ok(()),
     }
+}
+
+/// Destroys a key and erases a file that no record names. Nobody waits for it: whoever asked is told at once, and an outage
+/// that refused the record may last.
+pub(crate) fn discard(world: &World, key: Option<PersonKeyId>, file: Option<String>) {
+    let (keys, objects) = (Arc::clone(&world.keys), Arc::clone(&world.objects));
+    tokio::spawn(async move {
+        let mut pause = DISCARD_PAUSE;
+        for _ in 0..DISCARD_TRIES {
+            match discard_once(&keys, &*objects, key, file.as_deref()).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%error, "what a refused request left cannot be erased yet"),
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        tracing::warn!(?key, file, "what a refused request left stays in the stores, and no history names it");
+    });
+}
+
+async fn discard_once(
+    keys: &KeyVault,
+    objects: &dyn ObjectStore,
+    key: Option<PersonKeyId>,
+    file: Option<&str>,
+) -> Result<(), PrivateError> {
+    // the key first: without it the file cannot be read
+    if let Some(key) = key {
+        keys.destroy(key).await?;
+    }
+    if let Some(file) = file {
+        objects.erase(file).await?;
+    }
+    Ok(())
 }
 
 fn first_record(
@@ -257,5 +323,30 @@ pub(crate) fn file_problem(field: &str, bytes: &[u8]) -> Option<FieldProblem> {
         Some(FieldProblem::new(field, "is neither PDF, PNG nor JPEG; send one of these"))
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+    use super::*;
+    use bus::MemoryObjects;
+    use events::seal::MasterKey;
+
+    #[tokio::test]
+    async fn what_a_refused_submission_left_is_erased() {
+        let (keys, objects) = (KeyVault::in_memory(MasterKey::new([1; 32])), MemoryObjects::default());
+        let (key, _) = keys.lease().await.unwrap();
+        objects.put("proof/1", Bytes::from_static(b"x")).await.unwrap();
+        discard_once(&keys, &objects, Some(key), Some("proof/1")).await.unwrap();
+        assert!(keys.get(key).await.unwrap().is_none());
+        assert!(objects.get("proof/1").await.is_err());
+    }
+
+    #[test]
+    fn only_one_that_may_be_in_the_log_keeps_what_it_left() {
+        let surely = |error| IntakeError::Journal(JournalError::Append(error)).surely_not_stored();
+        assert!(surely(AppendError::TooLarge) && surely(AppendError::Conflict { last: None }));
+        assert!(!surely(AppendError::Unknown));
     }
 }

@@ -11,6 +11,10 @@ use crate::world::World;
 
 /// Pause after the keys could not be wrapped anew.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long a rotation that is asked for waits until this process does the work: it may just have started.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Between two looks for keys that processes which still run with the old master key alone have wrapped by it.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
 
 /// Why the master key is not rotated.
 #[derive(Debug, thiserror::Error)]
@@ -38,15 +42,19 @@ pub struct Rotated {
     pub fingerprint: String,
 }
 
-/// Rotates the master key; a repeat after an error goes on.
+/// Rotates the master key; a repeat after an error goes on with the one that was begun.
 ///
 /// # Errors
 /// [`RotateError`]; both master keys are accepted then, also after a restart.
 pub async fn rotate(world: &World) -> Result<Rotated, RotateError> {
     let Some(file) = &world.master_file else { return Err(RotateError::NotOurFile) };
-    if world.keys.is_rotating().await {
-        return Err(KeyError::RotationUnderWay.into());
+    let _nobody_else_rotates = world.keys.try_rotation()?;
+    let mut held = world.lease.watch();
+    let waited = tokio::time::timeout(TURN_WAIT_MAX, held.wait_for(|held| *held));
+    if !waited.await.is_ok_and(|held| held.is_ok()) {
+        return Err(KeyError::NotOurTurn.into());
     }
+    // after a rotation that stopped half way this is the same one
     let new = MasterKey::new(*file.next_key()?);
     let fingerprint = new.fingerprint();
     crate::crash_point("before_rotation");
@@ -55,25 +63,48 @@ pub async fn rotate(world: &World) -> Result<Rotated, RotateError> {
     Ok(Rotated { keys, fingerprint })
 }
 
-/// Finishes what was begun before this start, if anything was; tries until it is done.
+/// Finishes what was begun before this start, if anything was; tries until it is done. Waits until this process does the work:
+/// who destroys keys moves them, so that none comes back. With an old master key from the settings it looks again from time to
+/// time: processes that were not restarted yet wrap by that one.
 pub async fn resume(world: Arc<World>) {
+    let mut is_told = false;
     loop {
         let was_begun = world.keys.is_rotating().await;
-        match finish(&world).await {
-            Ok(keys) if was_begun => {
-                tracing::info!(keys, "the master key is rotated: the one before it is of no use any more");
-                return;
-            }
-            Ok(_) => return,
-            Err(error) => tracing::warn!(%error, "the keys of persons are not wrapped anew yet, trying again"),
+        if was_begun && world.lease.watch().wait_for(|held| *held).await.is_err() {
+            return;
         }
-        tokio::time::sleep(PAUSE).await;
+        let pause = match go_on(&world).await {
+            Ok(keys) => {
+                if was_begun && (keys > 0 || !is_told) {
+                    tracing::info!(keys, "the master key is rotated: the one before it is of no use any more");
+                }
+                if !world.keys.is_rotating().await {
+                    return;
+                }
+                is_told = true;
+                LOOK_AGAIN
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the keys of persons are not wrapped anew yet, trying again");
+                PAUSE
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn go_on(world: &World) -> Result<u64, RotateError> {
+    let _nobody_else_rotates = world.keys.rotation().await;
+    match &world.master_file {
+        Some(_) => finish(world).await,
+        // it was given at the start, and others may still use it
+        None => Ok(world.keys.move_keys(&world.lease).await?),
     }
 }
 
 async fn finish(world: &World) -> Result<u64, RotateError> {
     crate::crash_point("in_rotation");
-    let keys = world.keys.finish_rotation().await?;
+    let keys = world.keys.finish_rotation(&world.lease).await?;
     crate::crash_point("after_rotation");
     if let Some(file) = &world.master_file {
         file.replace()?;

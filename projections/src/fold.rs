@@ -188,12 +188,16 @@ impl Touched {
         Ok(())
     }
 
-    /// Whoever is forgotten has no list any more.
+    /// Whoever is forgotten has no list any more; a mended address moves it to another list.
     fn write_owner(&self, writes: &mut Writes) {
         let key = |owner: [u8; 16]| keys::with_sequence(&keys::owner(&owner), self.row.submission);
         match (self.owner, owner_of(&self.row)) {
             (None, Some(owner)) => writes.put(&key(owner), &[]),
             (Some(owner), None) => writes.remove(&key(owner)),
+            (Some(before), Some(after)) if before != after => {
+                writes.remove(&key(before));
+                writes.put(&key(after), &[]);
+            }
             (Some(_), Some(_)) | (None, None) => {}
         }
     }

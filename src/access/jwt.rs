@@ -68,7 +68,9 @@ impl Tokens {
     pub fn new(settings: &AccessSettings, secrets: OwnerSecrets) -> anyhow::Result<Self> {
         let text = settings.jwt_jwks.as_str();
         let (source, keys) = if text.contains("://") {
-            (Source::Url(address(text)?, client()?), KeySet::new())
+            let url = address(text)?;
+            let client = client(&url)?;
+            (Source::Url(url, client), KeySet::new())
         } else {
             let bytes = read(text.as_ref())?;
             (Source::File(text.into()), parse(&bytes).with_context(|| format!("access.jwt_jwks {text}"))?)
@@ -130,7 +132,7 @@ impl Tokens {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(known) = find(&keys, header.kid.as_deref()) else {
             self.wanted.notify_one();
-            return Err(Bad::Wrong);
+            return Err(Bad::Unknown);
         };
         let told = decode::<Map<String, Value>>(token, &known.key, &self.validation(known.algorithm));
         match told {
@@ -156,7 +158,11 @@ impl Tokens {
         let settings = &self.settings;
         let until = claims.get("exp").and_then(Value::as_f64)?;
         let role = role(claims.get(&settings.jwt_role_claim))?;
-        let tenant = claims.get(&settings.jwt_tenant_claim).and_then(Value::as_str).map(str::to_owned);
+        let tenant = match claims.get(&settings.jwt_tenant_claim) {
+            None | Some(Value::Null) => None,
+            // one of another shape is a mistake of the provider, and must not make anybody one of the default tenant
+            Some(named) => Some(named.as_str()?.to_owned()),
+        };
         let tenant = match role {
             Role::Owner => Some(tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned())),
             Role::Service => Some(tenant?),
@@ -225,8 +231,13 @@ fn address(text: &str) -> anyhow::Result<url::Url> {
     Ok(url)
 }
 
-fn client() -> anyhow::Result<reqwest::Client> {
-    let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT).redirect(reqwest::redirect::Policy::none()).build();
+fn client(url: &url::Url) -> anyhow::Result<reqwest::Client> {
+    let mut client = reqwest::Client::builder().timeout(FETCH_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+    if url.scheme() == "http" {
+        // of this machine, and by no way around it
+        client = client.no_proxy();
+    }
+    let client = client.build();
     client.context("failed to prepare fetching access.jwt_jwks")
 }
 

@@ -8,6 +8,7 @@ mod principal;
 mod sessions;
 pub mod table;
 mod throttle;
+pub use self::throttle::network;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -45,6 +46,8 @@ pub enum Bad {
     Wrong,
     /// It was one of ours.
     Expired,
+    /// It is signed by a key that is not known here, perhaps because the provider cannot be asked.
+    Unknown,
 }
 
 /// Why somebody is not let in.
@@ -163,8 +166,11 @@ impl Access {
             }
             // it was right once: nobody guesses
             Err(Bad::Expired) => Err(Denied::Expired),
+            // nobody can tell yet, or any more, whether it is right: that is no guess
+            Err(Bad::Unknown) => Err(Denied::Wrong),
             Err(Bad::Wrong) => {
                 let mut throttle = self.throttle();
+                throttle.no_longer_good(&hash);
                 sources.into_iter().for_each(|source| throttle.failed(source, now));
                 Err(Denied::Wrong)
             }

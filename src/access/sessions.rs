@@ -11,6 +11,8 @@ use super::principal::Principal;
 
 /// Most logins at once; the oldest makes room.
 const SESSIONS_MAX: usize = 10_000;
+/// Most logins of one principal; its own oldest goes first.
+const OF_ONE_MAX: usize = 32;
 
 /// What a login was proved by.
 #[derive(Debug, Clone)]
@@ -50,6 +52,12 @@ impl Sessions {
             Proof::Key { .. } => limit,
         };
         let mut sessions = self.by_hash.lock().unwrap_or_else(PoisonError::into_inner);
+        // somebody who logs in again and again logs out nobody but themselves
+        let own = sessions.iter().filter(|(_, session)| session.principal == principal);
+        if own.clone().count() >= OF_ONE_MAX {
+            let first = own.min_by_key(|(_, session)| session.until).map(|(hash, _)| *hash);
+            first.iter().for_each(|hash| drop(sessions.remove(hash)));
+        }
         if sessions.len() >= SESSIONS_MAX {
             sessions.retain(|_, session| session.until > now);
         }
@@ -100,15 +108,35 @@ mod tests {
         assert!(sessions.find(&cookie, NOON).is_none());
     }
 
+    fn named(name: &str) -> Principal {
+        Principal { name: name.to_owned(), ..Principal::anyone() }
+    }
+
+    fn until(until: Timestamp) -> Proof {
+        Proof::Token { until }
+    }
+
     #[test]
     fn the_oldest_login_makes_room() {
         let sessions = Sessions::new(HOUR);
-        let proof = |until| Proof::Token { until };
-        let first = sessions.begin(Principal::anyone(), proof(NOON.plus(HOUR / 2)), NOON);
-        for _ in 0..SESSIONS_MAX {
-            sessions.begin(Principal::anyone(), proof(NOON.plus(HOUR)), NOON);
+        let first = sessions.begin(named("first"), until(NOON.plus(HOUR / 2)), NOON);
+        for number in 0..SESSIONS_MAX {
+            sessions.begin(named(&format!("n{}", number / OF_ONE_MAX)), until(NOON.plus(HOUR)), NOON);
         }
         assert!(sessions.find(&first, NOON).is_none());
         assert_eq!(sessions.by_hash.lock().map(|all| all.len()).ok(), Some(SESSIONS_MAX));
+    }
+
+    #[test]
+    fn who_logs_in_again_and_again_logs_out_nobody_else() {
+        let sessions = Sessions::new(HOUR);
+        let other = sessions.begin(named("other"), until(NOON.plus(HOUR / 4)), NOON);
+        let first = sessions.begin(named("eager"), until(NOON.plus(HOUR / 2)), NOON);
+        let second = sessions.begin(named("eager"), until(NOON.plus(HOUR)), NOON);
+        for _ in 0..OF_ONE_MAX - 1 {
+            sessions.begin(named("eager"), until(NOON.plus(HOUR)), NOON);
+        }
+        assert!(sessions.find(&first, NOON).is_none());
+        assert!(sessions.find(&second, NOON).is_some() && sessions.find(&other, NOON).is_some());
     }
 }

@@ -24,14 +24,19 @@ pub enum Source {
 impl Source {
     /// An address; of IPv6 the network, because whoever has one address has all of it.
     pub fn of(address: IpAddr) -> Self {
-        let network = |v6: Ipv6Addr| match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => IpAddr::V6((u128::from(v6) & (u128::MAX << 64)).into()),
-        };
-        match address {
-            IpAddr::V4(_) => Self::Address(address),
-            IpAddr::V6(v6) => Self::Address(network(v6)),
-        }
+        Self::Address(network(address))
+    }
+}
+
+/// An address; of IPv6 its network of 64 bits.
+pub fn network(address: IpAddr) -> IpAddr {
+    let of = |v6: Ipv6Addr| match v6.to_ipv4_mapped() {
+        Some(v4) => IpAddr::V4(v4),
+        None => IpAddr::V6((u128::from(v6) & (u128::MAX << 64)).into()),
+    };
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => of(v6),
     }
 }
 
@@ -78,12 +83,21 @@ impl Throttle {
             }
         }
         let whole_at = self.whole_at.entry(source).or_insert(now.0);
-        *whole_at = (*whole_at).max(now.0).saturating_add(MINUTE_US / self.per_minute);
+        // never more than a minute ahead: a forgotten job that tries for hours must not lock its address out for days
+        let used = (*whole_at).max(now.0).saturating_add(MINUTE_US / self.per_minute);
+        *whole_at = used.min(now.0.saturating_add(MINUTE_US));
     }
 
     /// Whether a credential, by its hash, was right before.
     pub fn was_good(&self, credential: &[u8; 32]) -> bool {
         self.good.contains(credential)
+    }
+
+    /// A credential that was right, and is not any more: from now on it is held up as all others.
+    pub fn no_longer_good(&mut self, credential: &[u8; 32]) {
+        if self.good.remove(credential) {
+            self.good_in_order.retain(|known| known != credential);
+        }
     }
 
     /// Remembers that a credential was right.

@@ -22,7 +22,7 @@ const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A way to the log.
 pub enum Source {
     /// A running service.
-    Service(AuditClient<Wire>),
+    Service(Box<AuditClient<Wire>>),
     /// A server, perhaps our own.
     Direct(Box<Direct>),
 }
@@ -63,7 +63,7 @@ impl Source {
     /// A running service.
     pub async fn of_service(server: &str, tls: &ClientTls) -> Result<Self, ClientError> {
         let client = AuditClient::new(client::connect_to(server, tls).await?);
-        Ok(Self::Service(client.max_decoding_message_size(CHUNK_BYTES_MAX)))
+        Ok(Self::Service(Box::new(client.max_decoding_message_size(CHUNK_BYTES_MAX))))
     }
 
     async fn of_nats(url: &str, options: ReadOptions, embedded: Option<Embedded>) -> anyhow::Result<Self> {

@@ -26,6 +26,9 @@ pub enum ClientError {
     /// A law keeps some of a person's registrations; what was printed tells which and until when.
     #[error("{kept} of the person's registrations must be kept for now")]
     SomeKept { kept: usize },
+    /// Some of a person's registrations could not be judged; what was printed names each and why.
+    #[error("{failed} of the person's registrations could not be judged and stand as they were")]
+    SomeFailed { failed: usize },
     /// Whoever read our output has left (`regflow list | head`): nothing is wrong.
     #[error("the output was closed")]
     OutputClosed(#[from] std::io::Error),
@@ -48,7 +51,7 @@ impl ClientError {
             Self::Usage(_) => 2,
             Self::NotAll { .. } | Self::SomeKept { .. } => 4,
             Self::OutputClosed(_) => 0,
-            Self::Other(_) => 1,
+            Self::Other(_) | Self::SomeFailed { .. } => 1,
             Self::Answer(status) => match status.code() {
                 Code::InvalidArgument => 2,
                 Code::NotFound => 3,

@@ -34,6 +34,9 @@ pub async fn forget(args: ForgetArgs) -> Outcome {
     } else {
         show::say(show::forget(&answer, args.yes, Paint::stdout()).trim_end())?;
     }
+    if !answer.failed.is_empty() {
+        return Err(ClientError::SomeFailed { failed: answer.failed.len() });
+    }
     if args.yes && !answer.kept.is_empty() {
         return Err(ClientError::SomeKept { kept: answer.kept.len() });
     }

@@ -7,16 +7,28 @@ use proto::v1::{self, WaitKind};
 
 use super::audit::timestamp;
 use super::{wire, words};
+use crate::access::Sight;
 
 /// An explanation; `registration` is the one it is about, as the view shows it.
-pub fn explanation(explained: Explanation, registration: v1::Registration) -> v1::Explanation {
+pub fn explanation(explained: Explanation, registration: v1::Registration, sight: &Sight) -> v1::Explanation {
     let is_settled = explained.registration.stage.status().is_settled();
     v1::Explanation {
-        waits_for: Some(waits_for(&explained.registration, explained.waits_for)),
+        waits_for: Some(narrowed(waits_for(&explained.registration, explained.waits_for), sight)),
         tried: explained.tried.into_iter().map(tried).collect(),
         next_attempt_time: explained.next_attempt_at.map(timestamp),
         latest_safe_time: explained.latest_safe.filter(|_| !is_settled).map(timestamp),
         registration: Some(registration),
+    }
+}
+
+/// Without what tells of others: how many of everybody are before it, and which operator said what.
+fn narrowed(waits: v1::WaitsFor, sight: &Sight) -> v1::WaitsFor {
+    match (sight, waits.kind()) {
+        (Sight::All, _) => waits,
+        (Sight::Tenant(_) | Sight::Own { .. }, WaitKind::Operator) => {
+            v1::WaitsFor { ahead: None, by: String::new(), reason: String::new(), ..waits }
+        }
+        (Sight::Tenant(_) | Sight::Own { .. }, _) => v1::WaitsFor { ahead: None, ..waits },
     }
 }
 

@@ -36,7 +36,7 @@ use proto::v1::operations_server::OperationsServer;
 use proto::v1::persons_server::PersonsServer;
 use proto::v1::proofs_server::ProofsServer;
 use proto::v1::registrations_server::RegistrationsServer;
-use tokio::sync::watch as latest;
+use tokio::sync::{Semaphore, watch as latest};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
@@ -58,6 +58,10 @@ use crate::telemetry::server::RpcLayer;
 const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most streams that one connection may have open.
 const STREAMS_PER_CONNECTION_MAX: u32 = 1_024;
+/// Watchers that read the past at once; others wait for their turn, page by page.
+const PASTS_AT_ONCE: usize = 8;
+/// How long an answer may take to begin, its request included: who sends half of one holds its place no longer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 /// Connections that say nothing are asked whether they live.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -102,7 +106,14 @@ impl Services {
                 engine: engine.clone(),
                 webhooks: webhooks.clone(),
             },
-            registrations: RegistrationsService { world, views, engine, submit_timeout, shutdown },
+            registrations: RegistrationsService {
+                world,
+                views,
+                engine,
+                submit_timeout,
+                past: Arc::new(Semaphore::new(PASTS_AT_ONCE)),
+                shutdown,
+            },
         }
     }
 }
@@ -134,6 +145,7 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         builder.register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
     };
     let served = Server::builder()
+        .timeout(ANSWER_WITHIN)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .layer(RpcLayer)

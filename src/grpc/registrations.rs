@@ -11,7 +11,7 @@ use handlers::{EngineHandle, World};
 use projections::{Filter, ListError};
 use proto::v1;
 use proto::v1::registrations_server::Registrations;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use super::caller::{caller, pass, sight};
 use super::views::Views;
 use super::watch::{Wanted, Watcher};
 use super::{convert, errors, explain, own, wire};
-use crate::access::Pass;
+use crate::access::{Pass, Sight};
 
 /// Most submissions of one batch.
 const BATCH_MAX: usize = 1_000;
@@ -42,6 +42,8 @@ pub struct RegistrationsService {
     pub views: Arc<Views>,
     pub engine: EngineHandle,
     pub submit_timeout: Duration,
+    /// Watchers that read the past at once.
+    pub past: Arc<Semaphore>,
     /// Ends the streams of watchers, which would hold up a stop for ever.
     pub shutdown: CancellationToken,
 }
@@ -114,7 +116,7 @@ impl RegistrationsService {
     }
 
     /// Refuses to wait for a place that the log has not come to.
-    async fn check_place(&self, sequence: Sequence) -> Result<(), Status> {
+    async fn check_place(&self, sequence: Sequence, sight: &Sight) -> Result<(), Status> {
         // the view is mostly some milliseconds behind: only who waits longer is worth a question to the server
         if self.views.status.wait_for(sequence, Instant::now() + PROMPT).await.is_ok() {
             return Ok(());
@@ -128,7 +130,11 @@ impl RegistrationsService {
         if sequence <= head.last_sequence {
             return Ok(());
         }
-        let text = format!("is {sequence}, but the log has only come to {}", head.last_sequence);
+        let text = match sight {
+            Sight::All => format!("is {sequence}, but the log has only come to {}", head.last_sequence),
+            // how far it has come tells how much everybody does
+            Sight::Tenant(_) | Sight::Own { .. } => format!("is {sequence}, and the log has not come so far"),
+        };
         Err(errors::invalid_field("min_sequence", &text))
     }
 
@@ -175,7 +181,7 @@ impl Registrations for RegistrationsService {
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::Registration>, Status> {
         let (sight, request) = (sight(&request)?, request.into_inner());
         let id = convert::id(&request.id)?;
-        self.check_place(request.min_sequence).await?;
+        self.check_place(request.min_sequence, &sight).await?;
         let row = self.views.seen(id, request.min_sequence, &sight).await?;
         let row = row.ok_or_else(|| errors::not_found(&request.id))?;
         Ok(Response::new(wire::row(&row, &self.world.catalog)))
@@ -222,6 +228,7 @@ impl Registrations for RegistrationsService {
             sight,
             after: request.after_sequence.unwrap_or_else(|| self.views.status.position()),
             updates,
+            past: self.past.clone(),
         };
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
@@ -277,7 +284,7 @@ impl Registrations for RegistrationsService {
         let explained = handlers::explain(&self.world, &self.engine, place).await;
         let explanation = explained.map_err(|error| errors::of_journal(&error))?;
         let registration = self.shown(&explanation.registration).await;
-        Ok(Response::new(explain::explanation(explanation, registration)))
+        Ok(Response::new(explain::explanation(explanation, registration, &sight)))
     }
 }
 

@@ -7,6 +7,7 @@ use connectors::Catalog;
 use events::{Event, RegistrationId, Sequence, Stored, StoredMaker};
 use projections::{Row, Update};
 use proto::v1;
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -33,6 +34,8 @@ pub struct Watcher {
     /// Everything after this is sent.
     pub after: Sequence,
     pub updates: Updates,
+    /// Readers of the past take turns: each reads the records of everybody.
+    pub past: Arc<Semaphore>,
 }
 
 /// Which registrations a watcher is told of.
@@ -122,7 +125,11 @@ impl Watcher {
             Err(error) => return self.fail(unavailable(&error)).await,
         };
         while self.after < upto {
-            let page = match follow.next_page(PAGE_RECORDS_MAX, CATCH_UP_TIMEOUT).await {
+            // given back before a slow reader is waited for; never closed
+            let turn = self.past.acquire().await;
+            let page = follow.next_page(PAGE_RECORDS_MAX, CATCH_UP_TIMEOUT).await;
+            drop(turn);
+            let page = match page {
                 Ok(page) => page,
                 Err(error) => return self.fail(unavailable(&error)).await,
             };

@@ -45,6 +45,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     }
 }
 
+/// A form of a page; an incomplete one holds its place only as long as other bodies may.
+pub struct Form<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = tokio::time::timeout(ARRIVAL_MAX, axum::Form::from_request(request, state)).await;
+        read.map_err(|_| too_slow())?
+            .map(|axum::Form(form)| Self(form))
+            .map_err(|rejection| Problem::new(rejection.status(), "BAD_FORM", rejection.body_text()))
+    }
+}
+
 pub fn too_slow() -> Problem {
     let text = format!("the body did not arrive within {} s", ARRIVAL_MAX.as_secs());
     Problem::new(StatusCode::REQUEST_TIMEOUT, "BODY_TOO_SLOW", text)

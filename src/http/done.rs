@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use anyhow::Context;
-use axum::Form;
 use axum::body::Bytes;
 use axum::extract::{Extension, Multipart, Path, Query, State};
 use axum::http::StatusCode;
@@ -16,6 +15,7 @@ use jiff::tz::TimeZone;
 use minijinja::{Environment, context};
 use serde::Deserialize;
 
+use super::body::Form;
 use super::guard::Share;
 use super::problem::Problem;
 use super::{Http, body, pages};

@@ -21,6 +21,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::admit::SEC_FETCH_SITE;
 use super::problem::Problem;
+use crate::access::network;
 use crate::telemetry::server::observe;
 
 /// Nothing from elsewhere, nothing inside the page's own text, and no frame around it.
@@ -58,7 +59,7 @@ impl Share {
         if self.asked.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.limiter.retain_recent();
         }
-        self.limiter.check_key(&address).map_err(|until| {
+        self.limiter.check_key(&network(address)).map_err(|until| {
             let wait = until.wait_time_from(MonotonicClock.now()).as_secs() + 1;
             let text = format!("too many requests from this address; try again in {wait} s");
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS", text).retry_after(wait)

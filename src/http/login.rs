@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use axum::Form;
 use axum::extract::{Extension, Query, State};
 use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -14,6 +13,7 @@ use tonic::Status;
 use url::form_urlencoded::byte_serialize;
 
 use super::admit;
+use super::body::Form;
 use super::problem::Problem;
 use super::{Http, pages};
 use crate::access::{Denied, Principal};

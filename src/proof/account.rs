@@ -3,7 +3,7 @@
 //! The records alone give all but the values, which are sealed in them: those are asked of [`Given`]. Who checks a proof gives
 //! those that stand in it, and so gets the same account.
 
-use events::event::AttemptStarted;
+use events::event::{AttemptFailed, AttemptStarted};
 use events::sending::PROOF_OF_PURCHASE;
 use events::{
     Actor, ErrorKind, Event, Method, ObjectRef, Received, Record, Registration, RegistrationId, Sending, Sequence,
@@ -118,6 +118,11 @@ const UNANSWERED: &str = "no answer is recorded";
 /// The same, and a repeat follows.
 const INTERRUPTED: &str = "no answer is recorded: regflow was stopped, and sent it again";
 
+/// What the detail of a failure begins with when the maker answered the call itself (`connectors`, api/judge.rs).
+const ANSWERED: &str = "the maker answered";
+/// What it begins with when nothing could be sent (`connectors`, api/failure.rs).
+const UNREACHED: &str = "the maker could not be reached";
+
 impl Account {
     /// The account of a history, oldest record first.
     ///
@@ -182,7 +187,7 @@ impl Walk<'_> {
             Event::AttemptRepeated(repeated) => self.repeated(sequence, at, repeated.sends.as_ref()),
             Event::AttemptSucceeded(done) => {
                 let words = if done.already_registered { "it was registered before" } else { "registered" };
-                self.answered(sequence, at, words);
+                self.answered(sequence, at, Arrived::Yes, words);
                 self.came_back(Arrived::Yes, words.to_owned());
                 if let Some(delivery) = self.account.deliveries.last_mut() {
                     delivery.received.clone_from(&done.received);
@@ -190,9 +195,7 @@ impl Walk<'_> {
                 self.keep("screenshot", done.evidence.as_ref());
             }
             Event::AttemptFailed(failed) => {
-                let by_api = self.account.deliveries.last().is_some_and(|delivery| delivery.method == Method::Api);
-                let words = format!("failed ({}): {}", failed.kind, failed.detail);
-                self.came_back(arrived(failed.kind, by_api), words);
+                self.failed(failed);
                 self.keep("screenshot", failed.evidence.as_ref());
             }
             Event::LeftInDoubt(_) => {
@@ -201,11 +204,11 @@ impl Walk<'_> {
                 }
             }
             Event::LookupScheduled(planned) => {
-                self.answered(sequence, at, "the maker could not say yet");
+                self.answered(sequence, at, Arrived::Perhaps, "the maker could not say yet");
                 self.question = Some(Question { sends: planned.sends.clone(), attempt: planned.attempt });
             }
-            Event::FoundUnregistered(_) => self.answered(sequence, at, "it is not registered"),
-            Event::LookupGivenUp(given_up) => self.answered(sequence, at, &given_up.detail),
+            Event::FoundUnregistered(_) => self.answered(sequence, at, Arrived::Yes, "it is not registered"),
+            Event::LookupGivenUp(given_up) => self.answered(sequence, at, Arrived::Perhaps, &given_up.detail),
             Event::RegistrationSucceeded(done) => self.account.confirmation.clone_from(&done.confirmation),
             Event::UserCompleted(done) => {
                 self.question = None;
@@ -264,8 +267,15 @@ impl Walk<'_> {
         self.account.deliveries.push(repeat);
     }
 
-    /// A question was asked before this record, if one was due: it is told of by the answer.
-    fn answered(&mut self, sequence: Sequence, at: Timestamp, words: &str) {
+    fn failed(&mut self, failed: &AttemptFailed) {
+        let by_api = self.account.deliveries.last().is_some_and(|delivery| delivery.method == Method::Api);
+        let arrived = if by_api { arrived(failed.kind, &failed.detail) } else { Arrived::Perhaps };
+        self.came_back(arrived, format!("failed ({}): {}", failed.kind, failed.detail));
+    }
+
+    /// A question was asked before this record, if one was due: it is told of by the answer. Only an answer that says how it
+    /// stands is sure to be the maker's: the others are recorded of a maker that cannot be reached, too.
+    fn answered(&mut self, sequence: Sequence, at: Timestamp, arrived: Arrived, words: &str) {
         let Some(question) = self.question.take() else { return };
         let sent = self.sent(question.sends.as_ref());
         self.account.deliveries.push(Delivery {
@@ -276,7 +286,7 @@ impl Walk<'_> {
             method: Method::Api,
             connector: self.account.registration.connector.clone(),
             sent,
-            arrived: Arrived::Yes,
+            arrived,
             came_back: words.to_owned(),
             received: None,
         });
@@ -323,17 +333,28 @@ impl Walk<'_> {
     }
 }
 
-/// What a failure says of whether the maker has it. A form of several pages sends each, so there only a success is sure.
-const fn arrived(kind: ErrorKind, by_api: bool) -> Arrived {
+/// What a failure of an API's call says of whether the maker has it. That of a form says nothing: a form of several pages
+/// sends each, so there only a success is sure.
+///
+/// A kind alone does not tell: the token endpoint fails with the same ones, before anything of the person left.
+fn arrived(kind: ErrorKind, detail: &str) -> Arrived {
+    let answered = detail.starts_with(ANSWERED);
     match kind {
-        ErrorKind::Server | ErrorKind::RateLimited | ErrorKind::Auth | ErrorKind::Validation if by_api => Arrived::Yes,
-        ErrorKind::Internal => Arrived::No,
-        ErrorKind::Network if by_api => Arrived::No,
-        ErrorKind::Network
-        | ErrorKind::Timeout
-        | ErrorKind::Server
+        ErrorKind::Server
         | ErrorKind::RateLimited
         | ErrorKind::Auth
+        | ErrorKind::Validation
+        | ErrorKind::Internal
+        | ErrorKind::Network
+            if answered =>
+        {
+            Arrived::Yes
+        }
+        ErrorKind::Server | ErrorKind::RateLimited | ErrorKind::Auth | ErrorKind::Internal => Arrived::No,
+        // the connection may have broken before the call or during it
+        ErrorKind::Network if detail.starts_with(UNREACHED) => Arrived::No,
+        ErrorKind::Network
+        | ErrorKind::Timeout
         | ErrorKind::Validation
         | ErrorKind::Captcha
         | ErrorKind::FormChanged

@@ -16,6 +16,7 @@ pub use gather::{Gathered, ProofError, Show, gather};
 pub use print::document;
 pub use verify::{NOTE_BYTES_MAX, Verified, verify};
 
+use events::NoteSigner;
 use handlers::World;
 
 /// A proof as it is handed out.
@@ -41,9 +42,14 @@ pub async fn prove(
     let written_at = account.registration.updated_at;
     let head = text::Head { signer: world.signer.verifier().to_string(), written_at, show };
     let text = text::write(&head, &account, &records);
+    let note = signed(&world.signer, &text)?;
+    Ok(Proof { note, account })
+}
+
+/// The signed note of a text; of none that is so long that its note could not be verified.
+fn signed(signer: &NoteSigner, text: &str) -> Result<String, ProofError> {
     if text.len() > text::TEXT_BYTES_MAX {
         return Err(ProofError::TooLong { bytes: text.len() });
     }
-    let note = world.signer.sign(&text).map_err(ProofError::Unsignable)?;
-    Ok(Proof { note, account })
+    signer.sign(text).map_err(ProofError::Unsignable)
 }

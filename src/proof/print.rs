@@ -9,6 +9,10 @@ use super::account::{Account, Arrived, Delivery, What};
 
 /// Deliveries that are printed; the file has all.
 const DELIVERIES_MAX: usize = 30;
+/// Characters of all deliveries together that are printed: with them the other texts stay below the renderer's bound.
+const DELIVERIES_CHARS_MAX: usize = 20_000;
+/// Mails to the owner that are printed.
+const MAILS_MAX: usize = 10;
 /// Files that are printed.
 const FILES_MAX: usize = 30;
 /// Characters of one text that are printed.
@@ -19,12 +23,19 @@ pub fn document(proof: &Proof, signer: &str) -> ProofDocument {
     let Account { registration, deliveries, mails, kept, .. } = &proof.account;
     let mut notes: Vec<String> = mails
         .iter()
-        .take(FILES_MAX)
+        .take(MAILS_MAX)
         .map(|mail| short(&format!("At {} to {}: {}", mail.at, mail.to, mail.what)))
         .collect();
-    let left_out = deliveries.len().saturating_sub(DELIVERIES_MAX);
-    if left_out > 0 {
-        notes.push(format!("{left_out} more deliveries are in the file."));
+    let printed = printed(deliveries);
+    for (what, all, max) in [
+        ("deliveries", deliveries.len(), printed.len()),
+        ("mails", mails.len(), MAILS_MAX),
+        ("files", kept.len(), FILES_MAX),
+    ] {
+        let left_out = all.saturating_sub(max);
+        if left_out > 0 {
+            notes.push(format!("{left_out} more {what} are in the file."));
+        }
     }
     ProofDocument {
         registration_id: proof.account.id.to_string(),
@@ -33,9 +44,9 @@ pub fn document(proof: &Proof, signer: &str) -> ProofDocument {
         product: short(&proof.account.product()),
         status: status(registration.stage.status()).to_owned(),
         confirmation: proof.account.confirmation.as_deref().map(short),
-        handed_over: format!("{} by {}", registration.submitted_at, proof.account.asked_by),
+        handed_over: short(&format!("{} by {}", registration.submitted_at, proof.account.asked_by)),
         last_change: registration.updated_at.to_string(),
-        deliveries: deliveries.iter().take(DELIVERIES_MAX).map(delivery).collect(),
+        deliveries: printed,
         notes,
         files: kept
             .iter()
@@ -48,6 +59,22 @@ pub fn document(proof: &Proof, signer: &str) -> ProofDocument {
         key: signer.to_owned(),
         command: format!("regflow proof verify {}.proof.txt --key '{signer}'", proof.account.id.reference()),
     }
+}
+
+/// The first deliveries, as many as there is room for.
+fn printed(deliveries: &[Delivery]) -> Vec<ProofDelivery> {
+    let mut chars_left = DELIVERIES_CHARS_MAX;
+    let fitting = deliveries.iter().take(DELIVERIES_MAX).map(delivery).map_while(|delivery| {
+        chars_left = chars_left.checked_sub(chars_of(&delivery))?;
+        Some(delivery)
+    });
+    fitting.collect()
+}
+
+fn chars_of(delivery: &ProofDelivery) -> usize {
+    let ProofDelivery { title, when, to, came_back, values } = delivery;
+    let values = values.iter().flat_map(|ProofValue { name, value }| [name, value]);
+    [title, when, to, came_back].into_iter().chain(values).map(|text| text.chars().count()).sum()
 }
 
 fn delivery(delivery: &Delivery) -> ProofDelivery {
@@ -71,15 +98,15 @@ fn delivery(delivery: &Delivery) -> ProofDelivery {
     ProofDelivery {
         title: format!("{what} {way}"),
         when: delivery.at.to_string(),
-        to: sent.map_or_else(|| "not recorded".to_owned(), |sent| sent.to.clone()),
+        to: sent.map_or_else(|| "not recorded".to_owned(), |sent| short(&sent.to)),
         came_back: short(&format!("{} ({arrived})", delivery.came_back)),
-        values: values.iter().map(|(name, value)| ProofValue { name: name.clone(), value: short(value) }).collect(),
+        values: values.iter().map(|(name, value)| ProofValue { name: short(name), value: short(value) }).collect(),
     }
 }
 
 /// Bounded, and without what no page can show.
 fn short(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(CHARS_MAX).collect()
+    text.chars().map(|c| if c != '\n' && ProofDocument::prints(c) { c } else { ' ' }).take(CHARS_MAX).collect()
 }
 
 const fn status(status: Status) -> &'static str {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use events::event::{
     AttemptFailed, AttemptRepeated, AttemptStarted, AttemptSucceeded, Corrected, CorrectionNeeded, Dispatched,
-    OwnerMailed, RegistrationSucceeded, RetryRequested, RetryScheduled, Submitted,
+    FoundUnregistered, LookupGivenUp, LookupScheduled, OutcomeUnknown, OwnerMailed, RegistrationSucceeded,
+    RetryRequested, RetryScheduled, Submitted,
 };
 use events::record::hash_of;
 use events::seal::{NONCE_BYTES, PersonKey};
@@ -14,7 +15,7 @@ use events::{
     PersonKeyId, Priority, Received, Record, RecordId, RegistrationId, Sending, Sequence, Shard, Stored, Timestamp,
 };
 
-use super::account::{Account, Arrived, What};
+use super::account::{Account, Arrived, Delivery, Sent, What};
 use super::gather::{Show, Vault, salted};
 use super::text::{self, Head};
 use super::verify::{ProofFault, verify};
@@ -126,10 +127,10 @@ fn tale(confirmation: &str) -> Tale {
     ]);
     tale.tell(vec![Dispatched { method: Method::Api }.into(), started(1)]);
     let fields = vec![FieldProblem::new("product.serial", "is wrong")];
-    tale.tell(vec![failed(1, ErrorKind::Validation, "422"), CorrectionNeeded { fields }.into()]);
+    tale.tell(vec![failed(1, ErrorKind::Validation, "the maker answered 422"), CorrectionNeeded { fields }.into()]);
     let (model, sealed) = ("VK 200".to_owned(), sealed("NO12345678"));
     tale.tell(vec![
-        Corrected { model, purchased_on: None, person_key, sealed, register_by: None }.into(),
+        Corrected { model, purchased_on: None, person_key, sealed, register_by: None, owner_ref: None }.into(),
         RetryRequested { from: None, reason: None }.into(),
     ]);
     tale.tell(vec![Dispatched { method: Method::Api }.into(), started(2)]);
@@ -296,4 +297,93 @@ fn what_is_no_proof_is_told_so() {
     let second = other.sign(&text).expect("signed");
     let twice = format!("{note}{}", second.lines().last().unwrap_or_default());
     assert!(fault(format!("{twice}\n").as_bytes()).contains("2 signatures"));
+}
+
+/// How one attempt that failed is told.
+fn told(method: Method, kind: ErrorKind, detail: &str) -> Arrived {
+    let mut tale = tale("NR-1");
+    tale.0.truncate(1);
+    let started = AttemptStarted { attempt: 1, method, connector: "norrland".into(), sends: sends() };
+    tale.tell(vec![Dispatched { method }.into(), started.into()]);
+    tale.tell(vec![failed(1, kind, detail), RetryScheduled { method, at: AT }.into()]);
+    tale.account(Show::Hashes).deliveries[0].arrived
+}
+
+#[test]
+fn only_what_the_maker_answered_arrived_and_only_an_api_that_was_not_called_has_nothing() {
+    let (yes, no, perhaps) = (Arrived::Yes, Arrived::No, Arrived::Perhaps);
+    for (kind, detail, by_api) in [
+        (ErrorKind::Server, "the maker answered 503", yes),
+        (ErrorKind::RateLimited, "the maker answered 429", yes),
+        (ErrorKind::Network, "the maker answered 502", yes),
+        (ErrorKind::Server, "the token endpoint answered 503", no),
+        (ErrorKind::RateLimited, "the token endpoint answered 429", no),
+        (ErrorKind::Auth, "the secret env:KEY is not set", no),
+        (ErrorKind::Network, "the maker could not be reached", no),
+        (ErrorKind::Internal, "another process took over before anything was sent", no),
+        (ErrorKind::Network, "the connection broke before the maker answered", perhaps),
+        (ErrorKind::Timeout, "the maker did not answer in time", perhaps),
+    ] {
+        assert_eq!(told(Method::Api, kind, detail), by_api, "{kind}: {detail}");
+        assert_eq!(told(Method::AutomationReliable, kind, detail), perhaps, "{kind} of a form: {detail}");
+    }
+}
+
+#[test]
+fn a_question_arrived_when_its_answer_says_how_it_stands() {
+    let unknown = OutcomeUnknown { attempt: 1, detail: "no answer".into() };
+    let lookup: Event = LookupScheduled { attempt: 1, at: AT, sends: sends() }.into();
+    let answers: [(Event, Arrived); 3] = [
+        (lookup.clone(), Arrived::Perhaps),
+        (LookupGivenUp { attempt: 1, detail: "the maker cannot tell".into() }.into(), Arrived::Perhaps),
+        (FoundUnregistered { attempt: 1 }.into(), Arrived::Yes),
+    ];
+    for (answer, wanted) in answers {
+        let mut tale = tale("NR-1");
+        tale.0.truncate(2);
+        let doubt = failed(1, ErrorKind::UnknownOutcome, "the maker did not answer in time");
+        tale.tell(vec![doubt, unknown.clone().into(), lookup.clone()]);
+        tale.tell(vec![answer]);
+        let account = tale.account(Show::Hashes);
+        let question = account.deliveries.last().expect("a question");
+        assert_eq!((question.what, question.arrived), (What::Question, wanted), "{}", question.came_back);
+    }
+}
+
+#[test]
+fn the_longest_text_that_is_signed_verifies_and_a_longer_one_is_refused() {
+    let tale = tale("NR-1");
+    let head = Head { signer: signer().verifier().to_string(), written_at: AT, show: Show::Values };
+    let mut account = tale.account(Show::Values);
+    let mut text = text::write(&head, &account, &tale.records());
+    account.maker.push_str(&"m".repeat(text::TEXT_BYTES_MAX - text.len()));
+    text = text::write(&head, &account, &tale.records());
+    assert_eq!(text.len(), text::TEXT_BYTES_MAX);
+    assert!(holds(&super::signed(&signer(), &text).expect("signed")));
+    account.maker.push('m');
+    text = text::write(&head, &account, &tale.records());
+    let refused = super::signed(&signer(), &text);
+    assert!(matches!(refused, Err(super::ProofError::TooLong { bytes }) if bytes == text::TEXT_BYTES_MAX + 1));
+}
+
+/// The characters of a printed document, all texts together.
+fn chars_of(document: &packet::ProofDocument) -> usize {
+    serde_json::to_string(document).expect("encodes").chars().count()
+}
+
+#[test]
+fn what_is_printed_holds_no_sign_that_is_refused_and_no_more_than_fits() {
+    let mut account = tale("NR\u{200f}-\u{feff}1\n\u{fdd0}.").account(Show::Values);
+    let values = vec![("owner.name".to_owned(), "Z\u{202e}oë".repeat(200)); 5];
+    let sent = Sent { to: "api.norrland.example".into(), values };
+    let long = Delivery { sent: Some(sent), ..account.deliveries[0].clone() };
+    account.deliveries = vec![long; 40];
+    let proof = super::Proof { note: String::new(), account };
+    let document = super::document(&proof, "key");
+    assert_eq!(document.confirmation.as_deref(), Some("NR - 1  ."));
+    let printed = document.deliveries.len();
+    assert!((4..20).contains(&printed), "{printed}");
+    assert!(chars_of(&document) < packet::TEXT_CHARS_TOTAL_MAX);
+    assert!(document.deliveries[0].values[0].value.chars().all(packet::ProofDocument::prints));
+    assert!(document.notes.contains(&format!("{} more deliveries are in the file.", 40 - printed)));
 }

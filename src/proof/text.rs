@@ -12,9 +12,12 @@ use events::{Method, ObjectRef, Record, RegistrationId, Sequence, Timestamp};
 
 use super::account::{Account, Arrived, Delivery, Given, What};
 use super::gather::Show;
+use super::verify::NOTE_BYTES_MAX;
 
-/// The longest text: what a signed note may hold.
-pub const TEXT_BYTES_MAX: usize = 1_000_000;
+/// The longest text: what a signed note may hold beside its signature.
+pub const TEXT_BYTES_MAX: usize = NOTE_BYTES_MAX - SIGNATURE_BYTES_MAX;
+/// Room for the signature: a line of the key's name and 68 bytes in base64.
+const SIGNATURE_BYTES_MAX: usize = 4_096;
 /// The first two lines.
 const TITLE: &str = "regflow proof of registration\nversion 1\n";
 /// The headings, in their order.

@@ -5,10 +5,10 @@ use events::record::{Link, hash_of};
 use events::{NoteError, NoteVerifier, Record, Sequence, Shard, Stored};
 
 use super::account::Account;
-use super::text::{self, TEXT_BYTES_MAX};
+use super::text;
 
-/// The longest file: the text and its signature.
-pub const NOTE_BYTES_MAX: usize = TEXT_BYTES_MAX + 4_096;
+/// The longest file, the text and its signature: a signed note is not read beyond it.
+pub const NOTE_BYTES_MAX: usize = 1_000_000;
 /// What every line of a signature begins with (c2sp.org/signed-note).
 const SIGNATURE: &str = "\u{2014} ";
 

@@ -22,6 +22,13 @@ pub fn forget(answer: &v1::ForgetResponse, done: bool, paint: Paint) -> String {
             answer.kept.iter().map(|one| format!("  {}  until {} by {}", one.id, one.until, printable(&one.law)));
         list(&mut text, lines, paint);
     }
+    if !answer.failed.is_empty() {
+        let heading = if done { "could not be forgotten" } else { "cannot be forgotten" };
+        let _ =
+            writeln!(text, "{} {heading}; look at them, and ask again", paint.bold(&answer.failed.len().to_string()));
+        let lines = answer.failed.iter().map(|one| format!("  {}  {}", one.id, printable(&one.reason)));
+        list(&mut text, lines, paint);
+    }
     if answer.more {
         let _ = writeln!(text, "there are more; ask again for the rest");
     }
@@ -55,7 +62,7 @@ mod tests {
     fn answer() -> v1::ForgetResponse {
         let forgotten = vec![v1::ForgottenRegistration { id: "id-1".into(), erased: false }];
         let kept = v1::KeptRegistration { id: "id-2".into(), until: "2031-05-04".into(), law: "the Toy Act".into() };
-        v1::ForgetResponse { forgotten, kept: vec![kept], more: false }
+        v1::ForgetResponse { forgotten, kept: vec![kept], more: false, failed: Vec::new() }
     }
 
     #[test]
@@ -75,5 +82,12 @@ mod tests {
         let text = forget(&answer(), true, Paint::plain());
         assert!(text.contains("  id-1  (is being erased)") && text.contains("1 kept, because"), "{text}");
         assert!(text.contains("not ours to delete"), "{text}");
+    }
+
+    #[test]
+    fn one_that_could_not_be_forgotten_is_named_with_its_reason() {
+        let failed = v1::NotForgottenRegistration { id: "id-3".into(), reason: "a record is gone".into() };
+        let text = forget(&v1::ForgetResponse { failed: vec![failed], ..answer() }, true, Paint::plain());
+        assert!(text.contains("1 could not be forgotten") && text.contains("  id-3  a record is gone"), "{text}");
     }
 }

@@ -140,9 +140,10 @@ impl Person {
 
     /// Milliseconds from the start of the page's load to its first paint.
     pub async fn first_paint_ms(&self) -> f64 {
-        let script =
-            "const paints = performance.getEntriesByType('paint'); return paints.length ? paints[0].startTime : -1;";
-        self.page.execute(script, vec![]).await.unwrap().json().as_f64().unwrap()
+        // under load the page can be there before its paint is
+        let script = "const done = arguments[0];
+            new PerformanceObserver((seen) => done(seen.getEntries()[0].startTime)).observe({ type: 'paint', buffered: true });";
+        self.page.execute_async(script, vec![]).await.unwrap().json().as_f64().unwrap()
     }
 
     /// Keeps the whole page as a picture: below REGFLOW_SCREENSHOTS, else below target/tmp.

@@ -144,6 +144,41 @@ async fn a_range_of_time_holds_what_was_decided_in_it() {
     assert_eq!(place_of(&teller.log, Timestamp(i64::MAX), STEPS as u64).await.unwrap(), STEPS as u64);
 }
 
+/// Messages that are no records, more than one look of the search holds.
+fn store_unreadable(log: &bus::MemoryLog) {
+    for _ in 0..70 {
+        log.store_unchecked("ops.pause".into(), bytes::Bytes::from_static(b"RF"));
+    }
+}
+
+#[tokio::test]
+async fn a_time_is_found_between_messages_that_cannot_be_read() {
+    let mut teller = Teller::new(7);
+    for _ in 0..4 {
+        store_unreadable(&teller.log);
+        for _ in 0..5 {
+            teller.tell().await;
+        }
+    }
+    store_unreadable(&teller.log);
+    let head = teller.log.head().await.unwrap().last_sequence;
+    let records: Vec<(Sequence, Timestamp)> = about(&teller.log, About::Everything)
+        .await
+        .iter()
+        .filter_map(|item| match item {
+            FollowItem::Record(stored) => Some((stored.sequence, stored.record.at)),
+            FollowItem::Maker(stored) => Some((stored.sequence, stored.record.at)),
+            FollowItem::Unreadable { .. } => None,
+        })
+        .collect();
+    assert_eq!((records.len(), head), (20, 370));
+    for time in records.iter().flat_map(|(_, at)| [Timestamp(at.0 - 1), *at]) {
+        let later = records.iter().find(|(_, at)| *at > time);
+        let wanted = later.map_or(head, |(sequence, _)| sequence - 1);
+        assert_eq!(place_of(&teller.log, time, head).await.unwrap(), wanted, "{time}");
+    }
+}
+
 #[tokio::test]
 async fn a_range_that_holds_nothing_ends_at_once() {
     let teller = story(10).await;

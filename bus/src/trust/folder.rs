@@ -154,6 +154,15 @@ impl TrustFolder {
         self.keep_era(&Era { trouble: Some(trouble.clone()), since_us: now.0, ..era })
     }
 
+    /// Remembers `exact` in place of `doubt`: the same in other words, so the time stays. Another trouble is left alone.
+    pub(crate) fn tell_exactly(&self, doubt: &Trouble, exact: &Trouble) -> io::Result<()> {
+        let era = self.era()?;
+        if exact == doubt || era.trouble.as_ref() != Some(doubt) {
+            return Ok(());
+        }
+        self.keep_era(&Era { trouble: Some(exact.clone()), ..era })
+    }
+
     /// An operator takes the log as it is now: what was believed is kept aside, and the next start verifies from the
     /// beginning. Nothing when the log is not read-only.
     ///

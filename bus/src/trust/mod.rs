@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use check::{Check, CheckError, Flaw, FlawKind, Progress, Report};
 pub use folder::{Accepted, Era, ReadHead, TrustFolder};
 use link::leaf_of;
+use tree::Tree;
 use verifier::Verifier;
 
 use crate::gate::{Gate, Trouble};
@@ -35,10 +36,10 @@ const PAGE_MESSAGES_MAX: usize = 4_096;
 const PAGE_WAIT: Duration = Duration::from_millis(200);
 /// Pause after a log that does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a stop, and a start, may take to read what is left.
+/// How long a stop may take to read what is left.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
-/// How long a start may take to read again what was seen before.
-const RESUME_WITHIN: Duration = Duration::from_secs(120);
+/// How long nothing may come while a start reads again what was seen before. The whole may take as long as the log is.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// How the log is verified.
 #[derive(Clone)]
@@ -90,7 +91,7 @@ pub enum TrustError {
         /// The system's answer.
         source: io::Error,
     },
-    /// The server did not hand out what it says that it has.
+    /// The server does not hand out what it says that it has: nothing came for too long.
     #[error("the log could not be read again up to sequence {0} in time")]
     TooSlow(Sequence),
 }
@@ -163,8 +164,7 @@ impl Trust {
             Err(Halt::Error(error)) => return Err(error),
             Err(Halt::Trouble(trouble)) => {
                 trust.believe_last_head();
-                let trouble = trust.first_of(trouble).await;
-                trust.distrust(trouble)?;
+                trust.doubt(trouble).await?;
             }
         }
         drop(slot);
@@ -216,6 +216,15 @@ impl Trust {
         kept
     }
 
+    /// The doubt of a start. It is remembered before the first bad place is looked for: that reads the whole log, and a start
+    /// that is killed meanwhile must not forget it.
+    async fn doubt(&self, trouble: Trouble) -> Result<(), TrustError> {
+        self.io(self.folder().distrust(&trouble, (self.0.options.clock)()))?;
+        let exact = self.first_of(trouble.clone()).await;
+        self.io(self.folder().tell_exactly(&trouble, &exact))?;
+        self.distrust(exact)
+    }
+
     /// An operator takes the log as it is now; see [`TrustFolder::accept`]. The service must start anew: what it knows is of
     /// the log that was.
     ///
@@ -251,7 +260,10 @@ impl Trust {
                 }
                 Err(Halt::Error(error)) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the log is not verified for now");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        () = tokio::time::sleep(PAUSE) => {}
+                    }
                 }
                 Err(Halt::Trouble(trouble)) => {
                     // the tree keeps what was seen, for whoever looks
@@ -272,19 +284,17 @@ impl Trust {
     }
 
     async fn follow(&self, verifier: &mut Verifier, shutdown: &CancellationToken) -> Result<(), Halt> {
-        let mut connected = self.0.log.connected();
-        self.sample(verifier).await?;
-        let mut follow = self.0.log.follow(verifier.tree.size() + 1).await?;
+        // a gate that was closed by an append is remembered, also when the log does not answer
+        self.check_gate()?;
+        let mut follow = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            follow = self.0.log.follow(verifier.tree.size() + 1) => follow?,
+        };
         let mut signed_at = Instant::now();
         while !shutdown.is_cancelled() {
-            if let Some(trouble) = self.0.gate.trouble() {
-                return Err(trouble.into());
-            }
+            self.check_gate()?;
             self.take_page(verifier, &mut follow).await?;
-            if connected.has_changed().unwrap_or(false) {
-                connected.mark_unchanged();
-                self.sample(verifier).await?;
-            }
             if signed_at.elapsed() >= self.0.options.sign_every && verifier.has_news() {
                 self.sign(verifier)?;
                 signed_at = Instant::now();
@@ -295,6 +305,10 @@ impl Trust {
 
     async fn take_page(&self, verifier: &mut Verifier, follow: &mut RawFollow) -> Result<(), Halt> {
         let page = follow.next_page(PAGE_MESSAGES_MAX, PAGE_WAIT).await?;
+        if page.anew {
+            // before anything is taken in: behind a new message, a log that was cut and has grown again is not seen any more
+            self.compare(verifier, self.0.log.facts().await?).await?;
+        }
         for message in &page.items {
             self.io(verifier.take(message)).map_err(Halt::Error)??;
         }
@@ -302,6 +316,25 @@ impl Trust {
         if let Some(last) = page.items.last() {
             self.believe(verifier);
             self.tell(Some(verifier), last.sequence);
+        }
+        Ok(())
+    }
+
+    fn check_gate(&self) -> Result<(), Halt> {
+        self.0.gate.trouble().map_or(Ok(()), |trouble| Err(trouble.into()))
+    }
+
+    /// What can be found out about the log without reading it.
+    async fn compare(&self, verifier: &Verifier, facts: Option<StreamFacts>) -> Result<(), Halt> {
+        let facts = facts.filter(|facts| facts.incarnation == verifier.incarnation).ok_or(Trouble::Replaced)?;
+        let known = verifier.known();
+        if facts.last < known {
+            return Err(Trouble::Rewound { seen: known, last: facts.last }.into());
+        }
+        self.sample(verifier).await?;
+        if !facts.is_whole() {
+            // which one is found by reading
+            return Err(Trouble::Missing { sequence: facts.first.saturating_sub(1).max(1) }.into());
         }
         Ok(())
     }
@@ -319,14 +352,12 @@ impl Trust {
 
     /// The stop of the service: what came last is verified and signed, if that is quickly done.
     async fn sign_the_rest(&self, verifier: &mut Verifier) {
-        let last = match self.0.log.facts().await {
-            Ok(facts) => facts.map_or(0, |facts| facts.last),
-            Err(_) => 0,
-        };
-        let ended = match self.catch_up(verifier, last, CATCH_UP_WITHIN).await {
-            Ok(_) if verifier.has_news() => self.sign(verifier),
-            Ok(_) => Ok(()),
-            Err(halt) => Err(halt),
+        let read = tokio::time::timeout(CATCH_UP_WITHIN, self.read_the_rest(verifier)).await;
+        let ended = match read {
+            Ok(Err(Halt::Trouble(trouble))) => Err(Halt::Trouble(trouble)),
+            // as far as it came: what is in the tree was verified
+            Ok(Ok(_) | Err(Halt::Error(_))) | Err(_) if verifier.has_news() => self.sign(verifier),
+            Ok(Ok(_) | Err(Halt::Error(_))) | Err(_) => self.check_gate(),
         };
         match ended {
             Ok(()) => {}
@@ -337,23 +368,32 @@ impl Trust {
         }
     }
 
-    /// Reads up to `last`; false when that takes too long.
-    async fn catch_up(&self, verifier: &mut Verifier, last: Sequence, within: Duration) -> Result<bool, Halt> {
+    async fn read_the_rest(&self, verifier: &mut Verifier) -> Result<bool, Halt> {
+        let last = self.0.log.facts().await?.map_or(0, |facts| facts.last);
+        self.catch_up(verifier, last).await
+    }
+
+    /// Reads up to `last`; false when nothing comes for too long.
+    async fn catch_up(&self, verifier: &mut Verifier, last: Sequence) -> Result<bool, Halt> {
         if verifier.tree.size() >= last {
             return Ok(true);
         }
-        let deadline = Instant::now() + within;
+        let mut grown_at = Instant::now();
         let mut follow = self.0.log.follow(verifier.tree.size() + 1).await?;
         while verifier.tree.size() < last {
-            if Instant::now() > deadline {
+            let before = verifier.tree.size();
+            self.take_page(verifier, &mut follow).await?;
+            if verifier.tree.size() > before {
+                grown_at = Instant::now();
+            } else if grown_at.elapsed() > SILENCE_MAX {
                 return Ok(false);
             }
-            self.take_page(verifier, &mut follow).await?;
         }
         Ok(true)
     }
 
     fn sign(&self, verifier: &mut Verifier) -> Result<(), Halt> {
+        self.check_gate()?;
         self.io(verifier.sign(&self.0.options, (self.0.options.clock)())).map_err(Halt::Error)?;
         self.tell(Some(verifier), verifier.tree.size());
         Ok(())
@@ -367,40 +407,36 @@ impl Trust {
             ReadHead::None => None,
         };
         let facts = self.0.log.facts().await?.ok_or(Trouble::Replaced)?;
-        let Some(head) = head else {
-            return Ok((self.io(self.begin(era, facts)).map_err(Halt::Error)?, facts.last));
+        let verifier = match head {
+            Some(head) if facts.incarnation != Incarnation(head.incarnation) => return Err(Trouble::Replaced.into()),
+            Some(head) => Verifier::behind(options, head, era.settled.unwrap_or(0)),
+            None => self.begin(era, facts),
         };
-        if facts.incarnation != Incarnation(head.incarnation) {
-            return Err(Trouble::Replaced.into());
-        }
-        let settled = era.settled.unwrap_or(0);
-        let mut verifier = self.io(Verifier::behind(options, head, settled)).map_err(Halt::Error)?;
+        let mut verifier = self.io(verifier).map_err(Halt::Error)?;
         let known = verifier.known();
-        if facts.last < known {
-            return Err(Trouble::Rewound { seen: known, last: facts.last }.into());
+        if verifier.head.is_none() && known == 0 {
+            return Ok((verifier, facts.last));
         }
-        self.sample(&verifier).await?;
-        if !facts.is_whole() {
-            // which one is found by reading
-            return Err(Trouble::Missing { sequence: facts.first.saturating_sub(1).max(1) }.into());
-        }
-        if !self.catch_up(&mut verifier, known, RESUME_WITHIN).await? {
+        self.compare(&verifier, Some(facts)).await?;
+        if !self.catch_up(&mut verifier, known).await? {
             return Err(Halt::Error(TrustError::TooSlow(known)));
         }
         self.believe(&verifier);
         Ok((verifier, facts.last))
     }
 
-    /// Nothing was ever verified here, or an operator has accepted what there is.
+    /// Nothing was ever signed here, or an operator has accepted what there is.
     fn begin(&self, era: Era, facts: StreamFacts) -> io::Result<Verifier> {
         let settled = if era.number == 0 { 0 } else { era.settled.unwrap_or(facts.last) };
         if era.number > 0 && era.settled.is_none() {
+            // the tree of the log that was is aside; one that stands here all the same tells nothing of this one
+            Tree::anew(&self.folder().tree())?;
             self.folder().keep_era(&Era { settled: Some(settled), ..era.clone() })?;
         }
         Verifier::fresh(&self.0.options, facts.incarnation, (era.number, settled))
     }
 
-    /// The first place that is bad, when reading the whole log finds an earlier one.
+    /// The first place that is bad, when reading the whole log finds it elsewhere than it was thought to be.
     async fn first_of(&self, trouble: Trouble) -> Trouble {
         let worth = match trouble {
             Trouble::Missing { .. } | Trouble::Differs { .. } | Trouble::Rewound { .. } => true,
@@ -410,7 +446,7 @@ impl Trust {
             return trouble;
         }
         match self.check().run(|_| {}).await {
-            Ok(report) => report.trouble().unwrap_or(trouble),
+            Ok(report) => report.trouble().filter(|found| !is_same(found, &trouble)).unwrap_or(trouble),
             Err(_) => trouble,
         }
     }
@@ -445,4 +481,9 @@ impl Trust {
     fn io<T>(&self, result: io::Result<T>) -> Result<T, TrustError> {
         result.map_err(|source| TrustError::Folder { folder: self.folder().path().to_owned(), source })
     }
+}
+
+/// The same kind of trouble at the same place: reading the log tells nothing more exact than what was known before.
+fn is_same(found: &Trouble, known: &Trouble) -> bool {
+    (found.word(), found.first_bad()) == (known.word(), known.first_bad())
 }

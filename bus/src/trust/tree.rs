@@ -9,7 +9,7 @@ use events::Sequence;
 use events::tlog::{self, Edge, NODE_BYTES, Node};
 
 /// Nodes in memory after which they are written.
-const PENDING_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const PENDING_BYTES_MAX: usize = 1024 * 1024;
 
 /// A tree that grows.
 pub(crate) struct Tree {
@@ -18,6 +18,8 @@ pub(crate) struct Tree {
     /// Bytes of nodes that are in the file.
     written: u64,
     pending: Vec<u8>,
+    /// Leaves that an earlier run has left in the file: more than the edge has when its last ones were not signed.
+    left: u64,
 }
 
 /// A tree that is only read.
@@ -31,7 +33,7 @@ impl Nodes {
     pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
         match File::open(path) {
             Ok(file) => {
-                let size = tlog::size_of(file.metadata()?.len() / NODE_BYTES as u64);
+                let size = leaves_in(&file)?;
                 Ok(Some(Self { file, size }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -49,9 +51,7 @@ impl Nodes {
         if sequence == 0 || sequence > self.size {
             return Ok(None);
         }
-        let node = read(&self.file, tlog::place_of_leaf(sequence))?;
-        // after a power cut the end of a file can be zeroes
-        Ok((node != Node::default()).then_some(node))
+        leaf_in(&self.file, sequence)
     }
 
     /// The edge of its first `size` leaves.
@@ -65,18 +65,28 @@ impl Nodes {
 }
 
 impl Tree {
-    /// Goes on with the tree in `path` behind `edge`; what is beyond it is cut off.
+    /// Goes on with the tree in `path` behind `edge`. What is beyond stays until the same is written over it: until then it
+    /// is all that tells what was seen there, also for the start after one that fails.
     pub(crate) fn resume(path: &Path, edge: Edge) -> io::Result<Self> {
-        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
-        let written = tlog::nodes_of(edge.size()) * NODE_BYTES as u64;
-        file.set_len(written)?;
-        Ok(Self { file, edge, written, pending: Vec::new() })
+        let file = open(path)?;
+        let (left, written) = (leaves_in(&file)?, tlog::nodes_of(edge.size()) * NODE_BYTES as u64);
+        Ok(Self { file, edge, written, pending: Vec::new(), left })
+    }
+
+    /// An empty one in `path`; what stands there is not believed, and goes.
+    pub(crate) fn anew(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        file.set_len(0)?;
+        Ok(Self::empty(file))
     }
 
     /// An empty one in a file that goes with it.
     pub(crate) fn scratch() -> io::Result<Self> {
-        Ok(Self { file: tempfile::tempfile()?, edge: Edge::default(), written: 0, pending: Vec::new() })
+        tempfile::tempfile().map(Self::empty)
+    }
+
+    fn empty(file: File) -> Self {
+        Self { file, edge: Edge::default(), written: 0, pending: Vec::new(), left: 0 }
     }
 
     pub(crate) const fn edge(&self) -> &Edge {
@@ -87,6 +97,19 @@ impl Tree {
         self.edge.size()
     }
 
+    /// Leaves that an earlier run has left in the file.
+    pub(crate) const fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// What an earlier run has left as the next leaf; nothing when it left none. Nodes are written in order, so that nothing
+    /// has been written over it yet.
+    pub(crate) fn left_next(&self) -> io::Result<Option<Node>> {
+        let next = self.size() + 1;
+        if next > self.left { Ok(None) } else { leaf_in(&self.file, next) }
+    }
+
+    /// Adds a leaf. It is in the tree also when what is in memory cannot be written: that is tried again.
     pub(crate) fn push(&mut self, leaf: Node) -> io::Result<()> {
         let pending = &mut self.pending;
         self.edge.push(leaf, |node| pending.extend_from_slice(&node.0));
@@ -121,6 +144,26 @@ impl Tree {
     }
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
+}
+
+/// How many leaves a file holds, without the zeroes at its end.
+fn leaves_in(file: &File) -> io::Result<u64> {
+    let mut size = tlog::size_of(file.metadata()?.len() / NODE_BYTES as u64);
+    while size > 0 && leaf_in(file, size)?.is_none() {
+        size -= 1;
+    }
+    Ok(size)
+}
+
+/// A leaf within the file; nothing where it holds none: after a power cut the end of a file can be zeroes.
+fn leaf_in(file: &File, sequence: Sequence) -> io::Result<Option<Node>> {
+    let node = read(file, tlog::place_of_leaf(sequence))?;
+    Ok((node != Node::default()).then_some(node))
+}
+
 fn read(file: &File, place: u64) -> io::Result<Node> {
     let mut node = Node::default();
     file.read_exact_at(&mut node.0, place * NODE_BYTES as u64)?;
@@ -152,8 +195,17 @@ mod tests {
         assert_eq!(nodes.edge(20).unwrap().unwrap().root(), tree.edge().root());
 
         let mut shorter = Tree::resume(&path, nodes.edge(11).unwrap().unwrap()).unwrap();
+        assert_eq!((shorter.left(), shorter.left_next().unwrap()), (20, Some(leaf(12))), "it is still known");
         (12..=20).for_each(|number| shorter.push(leaf(number)).unwrap());
         assert_eq!(shorter.edge(), tree.edge());
         assert_eq!(shorter.leaf(3).unwrap(), Some(leaf(3)));
+        assert_eq!(shorter.left_next().unwrap(), None);
+        drop(shorter);
+        assert_eq!(Nodes::open(&path).unwrap().unwrap().size(), 20, "nothing is cut off");
+
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        tree.file.set_len(bytes + 10 * NODE_BYTES as u64).unwrap();
+        assert_eq!(Nodes::open(&path).unwrap().unwrap().size(), 20, "zeroes are no leaves");
+        assert_eq!((Tree::anew(&path).unwrap().left(), Nodes::open(&path).unwrap().unwrap().size()), (0, 0));
     }
 }

@@ -1,27 +1,22 @@
 //! The verifier's memory: the tree so far, what is expected next, and what did not fit.
 
-use std::collections::VecDeque;
 use std::io;
 
-use events::tlog::{Edge, HeadError, Node, TreeHead};
+use events::tlog::{Edge, HeadError, TreeHead};
 use events::{Sequence, Timestamp};
 
 use super::TrustOptions;
 use super::folder::write_whole;
 use super::link::{Linked, leaf_of, linked};
-use super::tree::{Nodes, Tree};
+use super::tree::Tree;
 use crate::gate::Trouble;
 use crate::log::Incarnation;
 use crate::whole::RawMessage;
 
-/// Most leaves behind the signed head that are remembered from the run before: more than a service reads between two heads.
-const TAIL_MAX: usize = 4_000_000;
-
 /// What grows with each message.
 pub(crate) struct Verifier {
+    /// Where an earlier run has left leaves behind its last head, the same messages must stand.
     pub tree: Tree,
-    /// Leaves that an earlier run has seen behind its last head: the same messages must stand there.
-    expected: VecDeque<Node>,
     /// The signed head that the tree must come by, when it is built anew from the log.
     comes_by: Option<TreeHead>,
     /// The newest head.
@@ -35,7 +30,7 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// One that has seen nothing.
+    /// One that has signed nothing. A tree that is there all the same is of a run that ended before its first head.
     pub fn fresh(options: &TrustOptions, incarnation: Incarnation, era: (u32, Sequence)) -> io::Result<Self> {
         let tree = Tree::resume(&options.folder.tree(), Edge::default())?;
         Ok(Self::new(tree, incarnation, era))
@@ -44,7 +39,6 @@ impl Verifier {
     const fn new(tree: Tree, incarnation: Incarnation, (era, settled): (u32, Sequence)) -> Self {
         Self {
             tree,
-            expected: VecDeque::new(),
             comes_by: None,
             head: None,
             incarnation,
@@ -61,17 +55,14 @@ impl Verifier {
         let (path, nodes) = (options.folder.tree(), options.folder.nodes()?);
         let edge = nodes.as_ref().map(|nodes| nodes.edge(head.size)).transpose()?.flatten();
         let intact = edge.filter(|edge| edge.root() == head.root);
-        let expected = match (&intact, nodes) {
-            (Some(_), Some(nodes)) => tail(&nodes, head.size)?,
-            (_, _) => VecDeque::new(),
-        };
         let is_intact = intact.is_some();
-        if !is_intact {
+        let tree = if let Some(edge) = intact {
+            Tree::resume(&path, edge)?
+        } else {
             tracing::warn!(path = %path.display(), "the tree does not have the signed root; it is built anew from the log");
-        }
-        let tree = Tree::resume(&path, intact.unwrap_or_default())?;
+            Tree::anew(&path)?
+        };
         let mut verifier = Self::new(tree, Incarnation(head.incarnation), (head.era, settled));
-        verifier.expected = expected;
         verifier.comes_by = (!is_intact).then(|| head.clone());
         verifier.head = Some(head);
         Ok(verifier)
@@ -79,8 +70,8 @@ impl Verifier {
 
     /// Up to where messages were seen by this run or the one before.
     pub fn known(&self) -> Sequence {
-        let seen = self.tree.size() + self.expected.len() as u64;
-        self.comes_by.as_ref().map_or(seen, |head| head.size)
+        let seen = self.tree.size().max(self.tree.left());
+        self.comes_by.as_ref().map_or(seen, |head| head.size.max(seen))
     }
 
     /// Takes in the next message, or says what is wrong with it.
@@ -93,7 +84,7 @@ impl Verifier {
             return Ok(Err(Trouble::Missing { sequence: next }));
         }
         let leaf = leaf_of(message);
-        if self.expected.front().is_some_and(|expected| *expected != leaf) {
+        if self.tree.left_next()?.is_some_and(|expected| expected != leaf) {
             return Ok(Err(Trouble::Differs { sequence: next }));
         }
         match linked(&self.tree, message)? {
@@ -101,9 +92,12 @@ impl Verifier {
             Linked::NoRecord => self.no_records += 1,
             Linked::Broken(link) => self.note_broken(message.sequence, link.sequence),
         }
-        self.expected.pop_front();
-        self.tree.push(leaf)?;
-        Ok(self.passes_by())
+        let written = self.tree.push(leaf);
+        // also when it cannot be written: the tree comes by only once
+        match self.passes_by() {
+            Err(trouble) => Ok(Err(trouble)),
+            Ok(()) => written.map(Ok),
+        }
     }
 
     fn note_broken(&mut self, sequence: Sequence, names: Sequence) {
@@ -150,13 +144,30 @@ impl Verifier {
     }
 }
 
-fn tail(nodes: &Nodes, after: u64) -> io::Result<VecDeque<Node>> {
-    let mut tail = VecDeque::new();
-    for sequence in after + 1..=nodes.size() {
-        match nodes.leaf(sequence)? {
-            Some(leaf) if tail.len() < TAIL_MAX => tail.push_back(leaf),
-            Some(_) | None => break,
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+    use super::*;
+    use events::tlog::{self, NODE_BYTES, Node};
+
+    use crate::trust::tree::PENDING_BYTES_MAX;
+
+    #[test]
+    fn the_signed_root_is_compared_also_when_the_disk_is_full_just_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let is_written = |size: &u64| tlog::nodes_of(*size) >= (PENDING_BYTES_MAX / NODE_BYTES) as u64;
+        let size = (1..).find(is_written).unwrap();
+        let tree = Tree::resume(&path, Edge::default()).unwrap();
+        let mut verifier = Verifier::new(tree, Incarnation(1), (0, 0));
+        let (origin, root) = ("regflow.invalid/log".to_owned(), Node::default());
+        verifier.comes_by = Some(TreeHead { origin, size, root, incarnation: 1, era: 0, at: Timestamp(1) });
+        let message = |sequence| RawMessage::new(sequence, "elsewhere".into(), bytes::Bytes::new());
+        for sequence in 1..size {
+            verifier.take(&message(sequence)).unwrap().unwrap();
         }
+        assert_eq!(verifier.take(&message(size)).unwrap(), Err(Trouble::OtherRoot { size }));
+        assert!(verifier.take(&message(size + 1)).is_err(), "the disk is full");
     }
-    Ok(tail)
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use bytes::Bytes;
 use events::seal::{MasterKey, NONCE_BYTES};
 use regflow_bus::testing::TestServer;
-use regflow_bus::{Bus, BusError, BusOptions, KeyError, ObjectStore};
+use regflow_bus::{Bus, BusError, BusOptions, KeyError, Lease, LeaseOptions, ObjectStore};
+use tokio_util::sync::CancellationToken;
 
 use crate::records::new_id;
 
@@ -85,7 +86,8 @@ async fn a_rotation_wraps_every_key_anew_and_leaves_nothing_that_the_old_master_
             assert_eq!(key.open_bytes(registration, sealed).unwrap(), b"secret");
         }
     };
-    let (moved, ()) = tokio::join!(second.keys.finish_rotation(), opens_all);
+    let always = Lease::always();
+    let (moved, ()) = tokio::join!(second.keys.finish_rotation(&always), opens_all);
     assert!(moved.unwrap() > 200);
     assert!(!is_on_disk(server.data_dir(), &by_the_old));
     drop(second);
@@ -108,6 +110,42 @@ async fn a_rotation_wraps_every_key_anew_and_leaves_nothing_that_the_old_master_
         (from, looked_at) = (message.sequence + 1, looked_at + 1);
     }
     assert!(looked_at > 200);
+}
+
+#[tokio::test]
+async fn what_a_straggler_wrapped_by_the_old_master_key_is_moved_once_more_and_by_the_holder_of_the_lease_alone() {
+    let server = TestServer::start().await.unwrap();
+    let straggler = opened(&server, 1, None).await.unwrap();
+    let always = Lease::always();
+    let second = opened(&server, 2, Some(1)).await.unwrap();
+    second.keys.finish_rotation(&always).await.unwrap();
+    assert!(!second.keys.is_rotating().await);
+    // more than its pool had: some of them are wrapped after the rotation has ended
+    let mut late = Vec::new();
+    for _ in 0..200 {
+        late.push(straggler.keys.lease().await.unwrap().0);
+    }
+    drop((straggler, second));
+
+    let third = opened(&server, 2, Some(1)).await.unwrap();
+    assert!(third.keys.is_rotating().await);
+    assert!(third.keys.get(late[199]).await.unwrap().is_some());
+    // it runs out at once, and nobody renews it
+    let ended = CancellationToken::new();
+    let patient = LeaseOptions { ttl: std::time::Duration::from_millis(1), ..LeaseOptions::default() };
+    let lease = third.lease(patient, ended.clone()).await.unwrap();
+    ended.cancel();
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(third.keys.move_keys(&lease).await, Err(KeyError::NotOurTurn));
+    assert!(third.keys.move_keys(&always).await.unwrap() > 0);
+    assert_eq!(third.keys.move_keys(&always).await, Ok(0));
+    assert_eq!(third.keys.finish_rotation(&always).await, Ok(0));
+    drop(third);
+
+    let fourth = opened(&server, 2, None).await.unwrap();
+    for id in late {
+        assert!(fourth.keys.get(id).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]
@@ -137,7 +175,7 @@ async fn keys_and_links_of_a_vault_from_before_the_secrets_were_stored_stay_as_t
     assert_eq!(opens(bus.keys.get(id).await.unwrap()), b"x");
     drop(bus);
     let rotated = opened(&server, 2, Some(1)).await.unwrap();
-    rotated.keys.finish_rotation().await.unwrap();
+    rotated.keys.finish_rotation(&Lease::always()).await.unwrap();
     is_as_before(&rotated);
     drop(rotated);
     let after = opened(&server, 2, None).await.unwrap();

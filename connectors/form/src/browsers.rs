@@ -17,7 +17,7 @@ use crate::names::Names;
 use crate::page::Page;
 use crate::pool::{Lease, Pool};
 use crate::scrub::Scrubber;
-use crate::session::Session;
+use crate::session::{Session, pass_of};
 use crate::trouble::Stop;
 use crate::uploads::{UPLOADS_FOLDER, Uploads};
 use crate::{BrowserError, BrowserOptions, FormFile, FormLook, FormReport, FormShape, LookError, Recipe};
@@ -104,11 +104,11 @@ impl Browsers {
             Ok(uploads) => uploads,
             Err(error) => return (Err(error.into()), None),
         };
-        let mut lease = match self.lease(deadline).await {
+        let mut lease = match self.lease(recipe, deadline).await {
             Ok(lease) => lease,
             Err(error) => return (Err(error.into()), None),
         };
-        lease.session.admit(recipe);
+        lease.session.admit();
         let tried = try_form(&mut lease.session, recipe, options, &uploads, progress);
         let ended = timeout_at(deadline, Box::pin(tried)).await;
         progress.refused = lease.session.refused();
@@ -128,8 +128,8 @@ impl Browsers {
         (ended, screenshot)
     }
 
-    async fn lease(&self, deadline: Instant) -> Result<Lease, BrowserError> {
-        timeout_at(deadline, self.pool.take()).await.unwrap_or(Err(BrowserError::Busy))
+    async fn lease(&self, recipe: &Recipe, deadline: Instant) -> Result<Lease, BrowserError> {
+        timeout_at(deadline, self.pool.take(pass_of(recipe))).await.unwrap_or(Err(BrowserError::Busy))
     }
 
     /// Gives the session back, or away when something about it was odd.
@@ -147,11 +147,11 @@ impl Browsers {
     async fn look_once(&self, recipe: &Recipe) -> (Result<FormShape, Stop>, Duration) {
         let options = &self.pool.options;
         let deadline = Instant::now() + options.total_timeout;
-        let mut lease = match self.lease(deadline).await {
+        let mut lease = match self.lease(recipe, deadline).await {
             Ok(lease) => lease,
             Err(error) => return (Err(error.into()), Duration::ZERO),
         };
-        lease.session.admit(recipe);
+        lease.session.admit();
         let started = Instant::now();
         let ended = timeout_at(deadline, Box::pin(look::read(&mut lease.session, recipe, options))).await;
         let latency = started.elapsed();

@@ -6,12 +6,13 @@
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use outbound::Proxy;
 use tokio::sync::oneshot;
 
 use crate::{BrowserError, BrowserOptions};
@@ -25,6 +26,24 @@ const READY_LINES_MAX: usize = 50;
 /// How often a folder that is still written into is emptied, and the pause between.
 const EMPTY_TRIES_MAX: u32 = 40;
 const EMPTY_PAUSE: Duration = Duration::from_millis(50);
+/// All that driver and browsers have of our environment: they run what strangers wrote, and ours may hold keys and passwords.
+const ENVIRONMENT: [&str; 10] = [
+    "PATH",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "FONTCONFIG_FILE",
+    "FONTCONFIG_PATH",
+];
+/// How long a browser may take to notice that its driver is gone.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Proxies whose browsers did not end when asked.
+type Kept = Arc<Mutex<Vec<Arc<Proxy>>>>;
 
 /// A running chromedriver; dropping the last handle ends it.
 #[derive(Debug)]
@@ -32,6 +51,7 @@ pub(crate) struct Driver {
     /// Where it listens.
     pub(crate) url: String,
     alive: Arc<AtomicBool>,
+    kept: Kept,
     ended: oneshot::Receiver<()>,
     // the keeper thread ends the child when this is dropped
     _stop: Sender<()>,
@@ -47,8 +67,14 @@ impl Driver {
         let (stop, stopped) = channel();
         let (ready, port) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
-        let keeper =
-            Keeper { chromedriver: options.chromedriver.clone(), temp_dir, alive: Arc::clone(&alive), stopped };
+        let kept = Kept::default();
+        let keeper = Keeper {
+            chromedriver: options.chromedriver.clone(),
+            temp_dir,
+            alive: Arc::clone(&alive),
+            kept: Arc::clone(&kept),
+            stopped,
+        };
         // A thread of its own, because the parent-death signal goes by the thread that started the child.
         thread::Builder::new()
             .name("chromedriver".into())
@@ -56,12 +82,18 @@ impl Driver {
             .map_err(|source| BrowserError::Spawn { source })?;
         let port = tokio::time::timeout(READY_TIMEOUT, port).await;
         let port = port.ok().and_then(Result::ok).ok_or(BrowserError::NotReady)??;
-        Ok(Self { url: format!("http://127.0.0.1:{port}"), alive, ended, _stop: stop })
+        Ok(Self { url: format!("http://127.0.0.1:{port}"), alive, kept, ended, _stop: stop })
     }
 
-    /// Whether the process still runs, as far as the last look a moment ago knows.
+    /// Whether the process still runs, as far as the last look a moment ago knows, and has every browser in its hand.
     pub(crate) fn is_alive(&self) -> bool {
-        self.alive.load(Ordering::Acquire)
+        self.alive.load(Ordering::Acquire) && locked(&self.kept).is_empty()
+    }
+
+    /// Keeps the proxy of a browser that may live on until the driver is gone, and that browser with it: its port must not
+    /// become another proxy's. From then on the driver gets no new browsers, so that there are never more than it had.
+    pub(crate) fn keep(&self, proxy: Arc<Proxy>) {
+        locked(&self.kept).push(proxy);
     }
 
     /// Ends it and waits until it is gone.
@@ -77,6 +109,7 @@ struct Keeper {
     chromedriver: PathBuf,
     temp_dir: PathBuf,
     alive: Arc<AtomicBool>,
+    kept: Kept,
     stopped: Receiver<()>,
 }
 
@@ -93,6 +126,9 @@ impl Keeper {
         // what a killed browser left
         let _ = std::fs::remove_dir_all(&self.temp_dir);
         let _ = ending.send(());
+        if !locked(&self.kept).is_empty() {
+            thread::sleep(LINGER);
+        }
     }
 
     fn spawn(&self) -> std::io::Result<(Child, Option<ChildStdout>)> {
@@ -101,11 +137,11 @@ impl Keeper {
             .arg(&self.chromedriver)
             // not OFF: that keeps the port to itself as well
             .args(["--port=0", "--log-level=SEVERE"])
+            .env_clear()
+            .envs(ENVIRONMENT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .env("TMPDIR", &self.temp_dir)
             // browsers write caches and key stores there
             .env("HOME", &self.temp_dir)
-            .env_remove("XDG_CONFIG_HOME")
-            .env_remove("XDG_CACHE_HOME")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -140,6 +176,11 @@ impl Keeper {
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// A panic while it was held leaves it whole: proxies are only put in.
+fn locked(kept: &Mutex<Vec<Arc<Proxy>>>) -> std::sync::MutexGuard<'_, Vec<Arc<Proxy>>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn port_said(lines: &mut impl BufRead) -> Option<u16> {

@@ -1,9 +1,11 @@
-//! Sessions kept for the next person: bounded, cleaned, discarded when old, on a driver that is restarted when dead.
+//! Sessions kept for the next person of the same home: bounded, cleaned, discarded when old, on a driver that is restarted
+//! when dead.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use outbound::Pass;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::driver::Driver;
@@ -50,16 +52,21 @@ impl Pool {
         })
     }
 
-    /// A clean session, as soon as one is free.
-    pub(crate) async fn take(self: &Arc<Self>) -> Result<Lease, BrowserError> {
+    /// A clean session of this home, as soon as there is room for one. It has never been anywhere else.
+    pub(crate) async fn take(self: &Arc<Self>, home: Pass) -> Result<Lease, BrowserError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| BrowserError::ShutDown)?;
         self.reap_from_now_on();
-        if let Some(session) = self.pop_usable() {
+        if let Some(session) = self.pop_usable(&home) {
             return Ok(Lease { session, permit });
         }
         let pool = Arc::clone(self);
         // A task of its own: whoever gives up waiting must not leave a half-opened browser behind.
-        let opened = tokio::spawn(async move { Ok(Lease { session: pool.open_somehow().await?, permit }) });
+        let opened = tokio::spawn(async move {
+            if let Some(session) = pool.pop_in_the_way() {
+                pool.close(session).await;
+            }
+            Ok(Lease { session: pool.open_somehow(&home).await?, permit })
+        });
         opened.await.unwrap_or(Err(BrowserError::ShutDown))
     }
 
@@ -79,10 +86,7 @@ impl Pool {
     pub(crate) fn discard(self: &Arc<Self>, lease: Lease) {
         let pool = Arc::clone(self);
         tokio::spawn(async move {
-            if !lease.session.close(pool.call_timeout()).await {
-                tracing::warn!("a browser session did not end when asked; its driver is replaced");
-                pool.forget_driver().await;
-            }
+            pool.close(lease.session).await;
             drop(lease.permit);
         });
     }
@@ -111,20 +115,27 @@ impl Pool {
         }
     }
 
-    async fn open_somehow(&self) -> Result<Session, BrowserError> {
-        match self.open().await {
+    async fn close(&self, session: Session) {
+        if !session.close(self.call_timeout()).await {
+            tracing::warn!("a browser session did not end when asked; its driver is replaced");
+            self.forget_dead_driver().await;
+        }
+    }
+
+    async fn open_somehow(&self, home: &Pass) -> Result<Session, BrowserError> {
+        match self.open(home).await {
             // the driver may have died a moment ago, or be wedged: once more with a fresh one
             Err(BrowserError::Session { .. }) => {
                 self.forget_driver().await;
-                self.open().await
+                self.open(home).await
             }
             opened => opened,
         }
     }
 
-    async fn open(&self) -> Result<Session, BrowserError> {
+    async fn open(&self, home: &Pass) -> Result<Session, BrowserError> {
         let driver = self.driver().await?;
-        Session::open(driver, self.client.clone(), &self.options).await
+        Session::open(driver, self.client.clone(), &self.options, home.clone()).await
     }
 
     async fn driver(&self) -> Result<Arc<Driver>, BrowserError> {
@@ -142,21 +153,36 @@ impl Pool {
         *self.driver.lock().await = None;
     }
 
+    /// As [`Self::forget_driver`], unless it can serve on.
+    async fn forget_dead_driver(&self) {
+        self.driver.lock().await.take_if(|driver| !driver.is_alive());
+    }
+
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last one given back, so that the others may grow old and go; what is too old already quits when dropped.
-    fn pop_usable(&self) -> Option<Session> {
+    /// The last one given back of this home, so that the others may grow old and go.
+    fn pop_usable(&self, home: &Pass) -> Option<Session> {
         let mut idle = self.idle();
-        std::iter::from_fn(|| idle.pop()).find(|session| session.is_usable(&self.options))
+        let at = idle.iter().rposition(|session| session.is_at(home) && session.is_usable(&self.options))?;
+        Some(idle.remove(at))
+    }
+
+    /// The one that was given back first, when those in use (the one to be opened counts) leave no room for all that are kept.
+    fn pop_in_the_way(&self) -> Option<Session> {
+        let mut idle = self.idle();
+        let (in_use, all) = self.in_use();
+        (!idle.is_empty() && in_use + idle.len() > all).then(|| idle.remove(0))
     }
 
     async fn close_stale(&self) {
         let stale: Vec<_> = self.idle().extract_if(.., |session| !session.is_usable(&self.options)).collect();
         for session in stale {
-            session.close(self.call_timeout()).await;
+            self.close(session).await;
         }
+        // also when a session that was dropped did not end: then nobody waited for the answer
+        self.forget_dead_driver().await;
     }
 
     fn call_timeout(&self) -> Duration {

@@ -48,13 +48,20 @@ const STORAGE: &str = "cookies,file_systems,indexeddb,local_storage,service_work
 const CLOSED: &str = "the session is closed";
 const REASON_LENGTH_MAX: usize = 300;
 
+/// Where the pages of a recipe may go.
+pub(crate) fn pass_of(recipe: &Recipe) -> Pass {
+    Url::parse(&recipe.url).map_or(Pass::Nowhere, |url| Pass::of(&url, recipe.reach))
+}
+
 /// An open session; quits in the background when it is dropped instead of closed.
 #[derive(Debug)]
 pub(crate) struct Session {
     browser: Option<WebDriver>,
     driver: Arc<Driver>,
     /// All that the browser can reach.
-    proxy: Proxy,
+    proxy: Arc<Proxy>,
+    /// Where its pages go, for all its life: what a page of one home left running must never have the pass of another.
+    home: Pass,
     /// Where the current person has been.
     origins: BTreeSet<String>,
     /// How many people it has served.
@@ -69,15 +76,20 @@ impl Session {
         driver: Arc<Driver>,
         client: reqwest::Client,
         options: &BrowserOptions,
+        home: Pass,
     ) -> Result<Self, BrowserError> {
         let fail = |error: thirtyfour::error::WebDriverError| BrowserError::Session { reason: first_line(&error) };
         let proxy = Proxy::start(options.resolver.clone()).await.map_err(|source| BrowserError::Proxy { source })?;
+        let proxy = Arc::new(proxy);
         let capabilities = capabilities(options, &proxy).map_err(fail)?;
-        let browser = WebDriver::builder(driver.url.clone(), capabilities).client(client).await.map_err(fail)?;
+        let opened = WebDriver::builder(driver.url.clone(), capabilities).client(client).await;
+        // the driver may have started it all the same, and answered too late
+        let browser = opened.inspect_err(|_| driver.keep(Arc::clone(&proxy))).map_err(fail)?;
         let session = Self {
             browser: Some(browser),
             driver,
             proxy,
+            home,
             origins: BTreeSet::new(),
             uses: 0,
             idle_since: Instant::now(),
@@ -102,9 +114,14 @@ impl Session {
         self.browser.as_ref().ok_or(BrowserError::Broken { reason: CLOSED })
     }
 
-    /// Lets the pages of a recipe go where they may, until [`Self::clean`].
-    pub(crate) fn admit(&self, recipe: &Recipe) {
-        self.proxy.admit(Url::parse(&recipe.url).map_or(Pass::Nowhere, |url| Pass::of(&url, recipe.reach)));
+    /// Whether it serves recipes with this pass.
+    pub(crate) fn is_at(&self, home: &Pass) -> bool {
+        self.home == *home
+    }
+
+    /// Lets pages go where they may, until [`Self::clean`].
+    pub(crate) fn admit(&self) {
+        self.proxy.admit(self.home.clone());
     }
 
     /// How many connections of the current person's pages were refused, and why the last one was.
@@ -165,7 +182,7 @@ impl Session {
     /// Ends the browser. False when it did not answer within `limit`: then a process may be left in the driver.
     pub(crate) async fn close(mut self, limit: Duration) -> bool {
         match self.browser.take() {
-            Some(browser) => quit(browser, limit).await,
+            Some(browser) => quit(browser, Arc::clone(&self.proxy), &self.driver, limit).await,
             None => true,
         }
     }
@@ -174,27 +191,36 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(browser) = self.browser.take() else { return };
+        let proxy = Arc::clone(&self.proxy);
+        // at once, whenever its task comes to run
+        proxy.admit(Pass::Nowhere);
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 let driver = Arc::clone(&self.driver);
                 runtime.spawn(async move {
-                    quit(browser, DROPPED_QUIT_TIMEOUT).await;
+                    quit(browser, proxy, &driver, DROPPED_QUIT_TIMEOUT).await;
                     // not before: the driver's end is what ends a browser that does not answer
                     drop(driver);
                 });
             }
             // thirtyfour would block; the driver's own end takes the browser with it
-            Err(_) => drop(browser.leak()),
+            Err(_) => {
+                self.driver.keep(proxy);
+                drop(browser.leak());
+            }
         }
     }
 }
 
 const DROPPED_QUIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-async fn quit(browser: WebDriver, limit: Duration) -> bool {
+/// Ends a browser that goes nowhere from now on. Its proxy's port is given up only when it is gone.
+async fn quit(browser: WebDriver, proxy: Arc<Proxy>, driver: &Driver, limit: Duration) -> bool {
+    proxy.admit(Pass::Nowhere);
     let ended = tokio::time::timeout(limit, browser.clone().quit()).await;
     let ended = matches!(ended, Ok(Ok(())));
     if !ended {
+        driver.keep(proxy);
         // so that its destructor does not block on the same silence
         drop(browser.leak());
     }

@@ -82,9 +82,12 @@ const V4: [(Ipv4Addr, u32, Special); 20] = [
 ];
 
 /// As [`V4`]; what is in no row is public only inside 2000::/3, all that IANA has given out so far.
-const V6: [(Ipv6Addr, u32, Special); 19] = [
-    // Amazon's and Google's, inside the private addresses
-    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128, METADATA),
+const V6: [(Ipv6Addr, u32, Special); 21] = [
+    // inside the private addresses: Amazon's, where metadata (::254), credentials of containers (::23) and more stand
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32, METADATA),
+    // Oracle's, Scaleway's and Google's, there as well
+    (Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), 128, METADATA),
+    (Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42), 128, METADATA),
     (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128, METADATA),
     (Ipv6Addr::UNSPECIFIED, 128, never("an unspecified address")),
     (Ipv6Addr::LOCALHOST, 128, home("a loopback address")),
@@ -212,6 +215,9 @@ mod tests {
         "5f00::1",
         "8000::1",
         "fc00::1",
+        "fd00:42::42",
+        "fd00:c1::a9fe:a9fe",
+        "fd00:ec2::23",
         "fd00:ec2::254",
         "fd20:ce::254",
         "fdff::1",
@@ -288,12 +294,20 @@ mod tests {
         for text in ["127.0.0.1", "::1", "10.1.2.3", "192.168.1.1", "172.20.0.1", "100.64.3.4", "fd12::1", "8.8.8.8"] {
             assert_eq!(Reach::Private.allows(ip(text)), Ok(()), "{text}");
         }
+        for neighbour in ["fd00:42::41", "fd00:c1::a9fe:a9ff", "fd00:ec1::254", "fd00:ec3::254", "fd20:ce::253"] {
+            assert_eq!(Reach::Private.allows(ip(neighbour)), Ok(()), "{neighbour}");
+        }
         for text in [
             "169.254.169.254",
             "100.100.100.200",
             "192.0.0.192",
             "168.63.129.16",
+            "fd00:42::42",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:ec2::",
+            "fd00:ec2::23",
             "fd00:ec2::254",
+            "fd00:ec2:ffff:ffff:ffff:ffff:ffff:ffff",
             "fd20:ce::254",
             "169.254.1.1",
             "fe80::1",

@@ -3,19 +3,23 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 
 use crate::{Reach, Refused};
 
-/// How long a look-up may take.
+/// How long a look-up may take, the wait for a place included.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Addresses of one name that are looked at.
 const ADDRESSES_MAX: usize = 32;
+/// Look-ups of one resolver at once. Each blocks a thread for as long as the system pleases, and there are 512 of those for
+/// everything: a page with a thousand names must not have them all.
+const LOOKUPS_MAX: usize = 32;
 
 type Answer = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
@@ -43,10 +47,23 @@ impl Resolver {
     /// What this machine is set up to use.
     #[must_use]
     pub fn system() -> Self {
-        let lookup = Arc::new(|name: String| -> Answer {
+        Self::blocking(|name| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
+    }
+
+    /// Answers out of a function that blocks, in a bounded number of threads.
+    fn blocking(ask: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Self {
+        let (ask, places) = (Arc::new(ask), Arc::new(Semaphore::new(LOOKUPS_MAX)));
+        let lookup = Arc::new(move |name: String| -> Answer {
+            let (ask, places) = (Arc::clone(&ask), Arc::clone(&places));
             Box::pin(async move {
-                let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-                Ok(found.map(|address| address.ip()).collect())
+                let place = places.acquire_owned().await.map_err(io::Error::other)?;
+                let asked = tokio::task::spawn_blocking(move || {
+                    let found = ask(&name);
+                    // not before: whoever waited for it may have given up long ago, and the thread is taken all the same
+                    drop(place);
+                    found
+                });
+                asked.await?
             })
         });
         Self { lookup, route: None }
@@ -127,5 +144,45 @@ impl Resolve for Guarded {
             let addresses: Addrs = Box::new(allowed.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+    use std::net::Ipv4Addr;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    const NAME: &str = "maker.test";
+    const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+    #[tokio::test]
+    async fn a_look_up_has_its_place_until_the_system_has_answered_and_no_more_begin() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let (open, gate) = channel::<()>();
+        let (counted, gate) = (Arc::clone(&begun), Mutex::new(gate));
+        let resolver = Resolver::blocking(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            // all hang here until the other end is dropped
+            gate.lock().unwrap().recv().unwrap_err();
+            Ok(vec![Ipv4Addr::new(1, 1, 1, 1).into()])
+        });
+        let ask = |resolver: Resolver| async move { resolver.allowed(NAME, Reach::Public).await };
+        let callers: Vec<_> = (0..LOOKUPS_MAX + 3).map(|_| tokio::spawn(ask(resolver.clone()))).collect();
+        while begun.load(Ordering::SeqCst) < LOOKUPS_MAX {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        for caller in callers {
+            caller.abort();
+        }
+        let late = tokio::time::timeout(BETWEEN_LOOKS * 10, ask(resolver.clone())).await;
+        assert!(late.is_err(), "{late:?}");
+        assert_eq!(begun.load(Ordering::SeqCst), LOOKUPS_MAX);
+        drop(open);
+        assert_eq!(ask(resolver).await.unwrap(), [Ipv4Addr::new(1, 1, 1, 1)]);
     }
 }

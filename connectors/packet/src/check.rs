@@ -49,7 +49,7 @@ pub(crate) fn check_count(field: &'static str, count: usize, max: usize) -> Resu
 }
 
 /// Controls but the newline, direction controls (UAX #9), the line separators that act as controls, and non-characters.
-fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     let code = u32::from(c);
     (c.is_control() && c != '\n')
         || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}')

@@ -26,6 +26,9 @@ const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 /// Packets that one worker draws before another takes its place.
 const PACKETS_MAX: u32 = 1_000;
+/// All that a worker has of our environment: it reads what strangers wrote, and ours may hold keys and passwords.
+/// `FAILPOINTS` names the places where tests make it fail; elsewhere nobody reads it.
+const ENVIRONMENT: [&str; 7] = ["PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "FAILPOINTS", "RUST_BACKTRACE"];
 
 /// How packets are drawn.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ pub struct PressOptions {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// What it finds in its environment beside ours.
+    /// What it finds in its environment beside the little that it has of ours.
     pub environment: Vec<(&'static str, &'static str)>,
     /// Packets that are drawn at once.
     pub workers_max: usize,
@@ -73,7 +76,9 @@ impl Press {
     ///
     /// # Errors
     /// As [`Self::render`].
-    pub async fn render_proof(&self, proof: ProofDocument, at: Timestamp) -> Result<Packet, PacketError> {
+    pub async fn render_proof(&self, mut proof: ProofDocument, at: Timestamp) -> Result<Packet, PacketError> {
+        // as for packets
+        proof.check()?;
         self.draw(Document::Proof(Box::new(proof)), at).await
     }
 
@@ -100,16 +105,7 @@ impl Press {
     }
 
     async fn start(&self) -> Result<Worker, PacketError> {
-        let mut child = Command::new(&self.options.program)
-            .args(&self.options.arguments)
-            .envs(self.options.environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // what a panic says may quote somebody's data
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(PacketError::Worker)?;
+        let mut child = command(&self.options).spawn().map_err(PacketError::Worker)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else { return Err(ended(None)) };
         let mut worker = Worker { child, stdin, stdout, drawn: 0 };
         match timeout(READY_TIMEOUT, worker.read()).await {
@@ -123,6 +119,22 @@ impl Press {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn command(options: &PressOptions) -> Command {
+    let passed_on = ENVIRONMENT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let mut command = Command::new(&options.program);
+    command
+        .args(&options.arguments)
+        .env_clear()
+        .envs(passed_on)
+        .envs(options.environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        // what a panic says may quote somebody's data
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    command
 }
 
 /// A process that draws; dropping it ends it.
@@ -174,4 +186,28 @@ fn ended(status: Option<ExitStatus>) -> PacketError {
         None => "it ended by itself",
     };
     PacketError::WorkerEnded { how }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_has_nothing_of_our_environment_but_what_is_named() {
+        let options = PressOptions {
+            program: "env".into(),
+            arguments: Vec::new(),
+            environment: vec![("OF_ITS_OWN", "1")],
+            workers_max: 1,
+            deadline: READY_TIMEOUT,
+        };
+        let said = command(&options).output().await.unwrap().stdout;
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.lines().any(|line| line == "OF_ITS_OWN=1"), "{said}");
+        assert!(said.lines().any(|line| line.starts_with("PATH=")), "{said}");
+        // cargo tells its tests so
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        assert!(!said.contains("CARGO_MANIFEST_DIR="), "{said}");
+    }
 }

@@ -135,7 +135,13 @@ impl PacketRenderer {
 }
 
 impl ProofDocument {
-    fn check(&mut self) -> Result<(), PacketError> {
+    /// Whether a text may hold this sign: a document with any other is refused, so who fills one replaces them.
+    #[must_use]
+    pub fn prints(sign: char) -> bool {
+        !check::is_unprintable(sign)
+    }
+
+    pub(crate) fn check(&mut self) -> Result<(), PacketError> {
         check::check_count("deliveries", self.deliveries.len(), DELIVERIES_MAX)?;
         check::check_count("notes", self.notes.len(), FILES_MAX)?;
         check::check_count("files", self.files.len(), FILES_MAX)?;
@@ -235,5 +241,22 @@ mod tests {
         let renderer = PacketRenderer::new(None).unwrap();
         let refused = renderer.render_proof(&proof, Timestamp::UNIX_EPOCH).unwrap_err();
         assert_eq!(refused.to_string(), "deliveries has more than 60 entries");
+    }
+
+    #[tokio::test]
+    async fn a_press_names_the_field_before_a_worker_is_asked() {
+        let (program, arguments, environment) = ("/nonexistent/worker".into(), Vec::new(), Vec::new());
+        let deadline = std::time::Duration::from_secs(1);
+        let press =
+            crate::Press::new(crate::PressOptions { program, arguments, environment, workers_max: 1, deadline });
+        for sign in ['\u{202E}', '\u{200F}', '\u{FEFF}', '\u{FFFE}'] {
+            assert!(!ProofDocument::prints(sign), "{sign:?}");
+            let mut proof = sample();
+            proof.maker.push(sign);
+            let refused = press.render_proof(proof, Timestamp::UNIX_EPOCH).await.unwrap_err();
+            assert!(matches!(&refused, PacketError::BadText { field } if field == "maker"), "{refused}");
+        }
+        let unstarted = press.render_proof(sample(), Timestamp::UNIX_EPOCH).await.unwrap_err();
+        assert!(matches!(unstarted, PacketError::Worker(_)), "{unstarted}");
     }
 }

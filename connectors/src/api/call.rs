@@ -46,8 +46,10 @@ impl ApiClient {
                 }
                 // a 401 took nothing in: with a fresh token it may be sent once more
                 oauth.refused(&token).await;
-                let token = oauth.token(http).await?;
-                exchange(connector, http, account.show(build(), Some(&token)), api.repeatable).await?
+                let token = oauth.token(http).await.map_err(failure::after_a_401)?;
+                exchange(connector, http, account.show(build(), Some(&token)), api.repeatable)
+                    .await
+                    .map_err(failure::after_a_401)?
             }
             Account::Open | Account::Header(..) | Account::Query(..) => {
                 exchange(connector, http, account.show(build(), None), api.repeatable).await?

@@ -47,6 +47,13 @@ pub(super) fn before_sending(error: &SendError) -> Failure {
     }
 }
 
+/// A failure of the second try, after the maker had answered the first that the token was old.
+///
+/// The detail says so, because a proof reads from it whether what was sent arrived.
+pub(super) fn after_a_401(failure: Failure) -> Failure {
+    Failure { detail: format!("the maker answered 401 to the old token; {}", failure.detail), ..failure }
+}
+
 /// The Retry-After of an answer.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     retry_after::parse(headers.get(RETRY_AFTER)?.to_str().ok()?, jiff::Timestamp::now())

@@ -117,6 +117,19 @@ async fn a_worn_out_token_is_renewed_and_the_call_repeated_once() {
 }
 
 #[tokio::test]
+async fn a_token_that_cannot_be_renewed_leaves_written_that_the_maker_had_answered() {
+    let maker = Maker::start(|seen, before| match (is_token(seen), before) {
+        (true, 0) => answer(200, json!({ "access_token": "t0", "expires_in": 3600 })),
+        (true, _) => answer(503, json!({})),
+        (false, _) => answer(401, json!({ "error": "invalid_token" })),
+    })
+    .await;
+    let failure = failure(client().register(&maker.connector("kestrel"), &request(&details())).await);
+    assert_eq!(failure.kind, ErrorKind::Server);
+    assert_eq!(failure.detail, "the maker answered 401 to the old token; the token endpoint answered 503");
+}
+
+#[tokio::test]
 async fn a_token_past_its_life_is_fetched_anew() {
     let maker = Maker::start(|seen, _| match is_token(seen) {
         true => answer(200, json!({ "access_token": "t1", "expires_in": 0 })),

@@ -123,6 +123,7 @@ impl From<Corrected> for super::Corrected {
             person_key: old.person_key,
             sealed: old.sealed,
             register_by: None,
+            owner_ref: None,
         }
     }
 }

@@ -60,3 +60,27 @@ impl From<AttemptStarted> for super::AttemptStarted {
         Self { attempt: old.attempt, method: old.method, connector: old.connector, sends: None }
     }
 }
+
+/// Without the owner: a correction of the address did not move the registration then.
+#[derive(Deserialize)]
+pub(super) struct Corrected {
+    model: String,
+    purchased_on: Option<Date>,
+    person_key: PersonKeyId,
+    #[serde(with = "serde_bytes")]
+    sealed: Vec<u8>,
+    register_by: Option<Date>,
+}
+
+impl From<Corrected> for super::Corrected {
+    fn from(old: Corrected) -> Self {
+        Self {
+            model: old.model,
+            purchased_on: old.purchased_on,
+            person_key: old.person_key,
+            sealed: old.sealed,
+            register_by: old.register_by,
+            owner_ref: None,
+        }
+    }
+}

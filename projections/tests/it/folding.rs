@@ -2,7 +2,7 @@
 
 use events::event::{Corrected, RetryRequested, RetryScheduled, UserCompleted};
 use events::{ErrorKind, ManualReason, Method, PersonKeyId, Registration, Status, Timestamp};
-use regflow_projections::{Opened, PAGE_RECORDS_MAX, Row, StatusView, ViewError, Waiting};
+use regflow_projections::{Filter, Opened, PAGE_RECORDS_MAX, Row, StatusView, ViewError, Waiting};
 use uuid::Uuid;
 
 use crate::history::{Log, NOW, SEALED, STREAM, id, owner, packet};
@@ -105,12 +105,18 @@ fn a_corrected_row_begins_again_with_the_mended_model() {
         person_key,
         sealed: SEALED.to_vec(),
         register_by: None,
+        owner_ref: Some(owner(2)),
     };
     let again = log.append(id(1), vec![mended.into(), RetryRequested { from: None, reason: None }.into()]);
     view.apply(&[again]).unwrap();
     let row = row(&view, 1);
     assert_eq!((row.status(), row.registration.model.as_str()), (Status::Pending, "VK 300"));
     assert!(row.registration.sealed.is_empty() && row.corrections().is_empty());
+    let of = |owner_ref| {
+        let filter = Filter { owner_ref: Some(owner_ref), ..Filter::default() };
+        view.list(&filter, 10, None).unwrap().rows.len()
+    };
+    assert_eq!((of(owner(1)), of(owner(2))), (0, 1), "it stands in the list of whoever has the mended address");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Forgetting a person: which registrations, which of them a law wants kept, and waiting until they are erased.
 
+use bus::{AppendError, LoadError};
 use events::{Actor, ForgetReason, RegistrationId, Shard};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
+use handlers::JournalError;
 use handlers::forget::{self, Fate, ForgetError};
 use handlers::rotation::RotateError;
 use projections::{Filter, ListError, PAGE_ROWS_MAX, Row};
@@ -21,8 +23,16 @@ const NAMED_MAX: usize = 5;
 
 /// Why a person is forgotten, and who wants it.
 pub(super) type Wish = (ForgetReason, Actor);
-/// One registration and what becomes of it.
-type Judged = ((Shard, RegistrationId), Fate);
+/// Where a registration stands, and its id.
+type Place = (Shard, RegistrationId);
+
+/// What becomes of some registrations.
+#[derive(Default)]
+struct Judged {
+    gone: Vec<Place>,
+    kept: Vec<v1::KeptRegistration>,
+    failed: Vec<v1::NotForgottenRegistration>,
+}
 
 impl PersonsService {
     /// What became of a person's registrations; with no wish, what would.
@@ -40,24 +50,13 @@ impl PersonsService {
             let text = "no registration of this person is known; perhaps it is another tenant's, or they are forgotten";
             return Err(errors::status(Code::NotFound, "PERSON_NOT_FOUND", text));
         }
-        let judged = self.judge(rows, wish).await?;
-        let (mut gone, mut kept) = (Vec::new(), Vec::new());
-        for (place, fate) in judged {
-            match fate {
-                Fate::Forgotten => gone.push(place),
-                Fate::Kept(law) => kept.push(v1::KeptRegistration {
-                    id: place.1.to_string(),
-                    until: law.until.to_string(),
-                    law: law.law,
-                }),
-            }
-        }
-        if gone.is_empty() && !dry_run {
+        let Judged { gone, kept, failed } = self.judge(rows, wish).await?;
+        if gone.is_empty() && failed.is_empty() && !dry_run {
             return Err(all_kept(&kept));
         }
         let gone = stream::iter(gone).map(|place| self.erased(place, dry_run)).buffered(AT_ONCE);
-        let forgotten = gone.try_collect().await?;
-        Ok(v1::ForgetResponse { forgotten, kept, more })
+        let forgotten = gone.collect().await;
+        Ok(v1::ForgetResponse { forgotten, kept, more, failed })
     }
 
     /// Everything that the log holds of an owner at this moment, and whether there is more.
@@ -71,29 +70,90 @@ impl PersonsService {
         listed.map_err(|_| unavailable("the view could not be read".to_owned()))?
     }
 
-    async fn judge(&self, rows: Vec<Row>, wish: Option<Wish>) -> Result<Vec<Judged>, Status> {
+    /// Judges all: one that cannot be read must not keep the others from being forgotten. Fails only when the log itself is not
+    /// there for any of them.
+    async fn judge(&self, rows: Vec<Row>, wish: Option<Wish>) -> Result<Judged, Status> {
+        let mut judged = Judged::default();
         let Some((reason, actor)) = wish else {
-            let judged = rows.iter().map(|row| (place(row), forget::foresee(&self.world, &row.registration)));
-            return Ok(judged.collect());
+            for row in &rows {
+                judged.take(place(row), forget::foresee(&self.world, &row.registration));
+            }
+            return Ok(judged);
         };
         let one = |row: Row| {
             let (place, actor) = (place(&row), actor.clone());
-            async move {
-                let fate = forget::forget(&self.world, place, reason, actor).await;
-                fate.map(|fate| (place, fate)).map_err(|error| of_forget(&error))
-            }
+            async move { (place, forget::forget(&self.world, place, reason, actor).await) }
         };
-        stream::iter(rows).map(one).buffered(AT_ONCE).try_collect().await
+        let fates: Vec<_> = stream::iter(rows).map(one).buffered(AT_ONCE).collect().await;
+        let mut of_the_log = None;
+        for (place, fate) in fates {
+            match fate {
+                Ok(fate) => judged.take(place, fate),
+                Err(error) => {
+                    judged.fail(place, &error);
+                    of_the_log = of_the_log.or_else(|| is_of_the_log(&error).then(|| of_forget(&error)));
+                }
+            }
+        }
+        match of_the_log {
+            Some(status) if judged.gone.is_empty() && judged.kept.is_empty() => Err(status),
+            Some(_) | None => Ok(judged),
+        }
     }
 
-    /// Waits for the engine, which erases.
-    async fn erased(&self, place: (Shard, RegistrationId), dry_run: bool) -> Result<v1::ForgottenRegistration, Status> {
-        let erased = !dry_run && forget::erased(&self.world, place).await.map_err(|error| of_forget(&error))?;
-        Ok(v1::ForgottenRegistration { id: place.1.to_string(), erased })
+    /// Waits for the engine, which erases. That it is forgotten is stored, so an error here only means that nobody can tell yet
+    /// whether it is erased.
+    async fn erased(&self, place: Place, dry_run: bool) -> v1::ForgottenRegistration {
+        let id = place.1.to_string();
+        if dry_run {
+            return v1::ForgottenRegistration { id, erased: false };
+        }
+        let erased = forget::erased(&self.world, place).await.unwrap_or_else(|error| {
+            tracing::warn!(id, error = &error as &dyn std::error::Error, "nobody can tell yet whether it is erased");
+            false
+        });
+        v1::ForgottenRegistration { id, erased }
     }
 }
 
-const fn place(row: &Row) -> (Shard, RegistrationId) {
+impl Judged {
+    fn take(&mut self, place: Place, fate: Fate) {
+        match fate {
+            Fate::Forgotten => self.gone.push(place),
+            Fate::Kept(law) => self.kept.push(v1::KeptRegistration {
+                id: place.1.to_string(),
+                until: law.until.to_string(),
+                law: law.law,
+            }),
+        }
+    }
+
+    fn fail(&mut self, place: Place, error: &ForgetError) {
+        tracing::warn!(id = %place.1, error = error as &dyn std::error::Error, "a registration cannot be forgotten");
+        let reason = of_forget(error).message().to_owned();
+        self.failed.push(v1::NotForgottenRegistration { id: place.1.to_string(), reason });
+    }
+}
+
+/// Whether it says something of the log, and nothing of the one registration.
+const fn is_of_the_log(error: &ForgetError) -> bool {
+    let ForgetError::Journal(error) = error;
+    match error {
+        JournalError::Append(error) => match error {
+            AppendError::Unknown | AppendError::Unavailable(_) | AppendError::Refused(_) | AppendError::ReadOnly(_) => {
+                true
+            }
+            AppendError::Conflict { .. } | AppendError::TooLarge => false,
+        },
+        JournalError::Load(error) => match error {
+            LoadError::Unavailable(_) => true,
+            LoadError::ChainBroken { .. } | LoadError::Unreadable { .. } | LoadError::TooLong => false,
+        },
+        JournalError::Refused(_) | JournalError::LostRace | JournalError::History(_) | JournalError::NotFound => false,
+    }
+}
+
+const fn place(row: &Row) -> Place {
     (row.registration.shard, row.registration.id)
 }
 
@@ -155,5 +215,26 @@ pub(super) fn of_rotation(error: &RotateError) -> Status {
         }
         RotateError::File(cause) => errors::status(Code::Internal, "KEY_FILE", cause.to_string()),
         RotateError::Vault(cause) => errors::passing(Code::Unavailable, "STORE_UNAVAILABLE", cause.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_that_cannot_be_read_says_nothing_of_the_log() {
+        let of = |error| is_of_the_log(&ForgetError::Journal(error));
+        assert!(!of(JournalError::Load(LoadError::TooLong)));
+        assert!(!of(JournalError::Load(LoadError::ChainBroken { sequence: 1 })));
+        assert!(of(JournalError::Append(AppendError::Unknown)));
+    }
+
+    #[test]
+    fn one_that_fails_is_named_with_its_reason() {
+        let (mut judged, place) = (Judged::default(), (Shard(0), RegistrationId::of_request("t", "r")));
+        judged.fail(place, &ForgetError::Journal(JournalError::Load(LoadError::TooLong)));
+        assert_eq!(judged.failed[0].id, place.1.to_string());
+        assert!(judged.failed[0].reason.contains("records"), "{}", judged.failed[0].reason);
     }
 }

@@ -1,8 +1,10 @@
 //! The verifier at work: it grows with the log, goes on after a stop, and closes the gate when the log is another one.
 
+use std::time::Duration;
+
 use events::record::Record;
 use events::tlog::TreeHead;
-use regflow_bus::{AppendError, EventLog, GatedLog, ReadHead, Trouble, Trust, TrustFolder};
+use regflow_bus::{AppendError, EventLog, GatedLog, ReadHead, Trouble, Trust, TrustFolder, TrustOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::store::{EVENTS, append_histories, bus_of, check, copy, fresh, options, serve, signer, verify};
@@ -159,5 +161,80 @@ async fn a_place_that_is_given_out_again_while_all_run_closes_the_gate_at_once()
     );
     let last = bus.log.head().await.unwrap().last_sequence;
     assert!(last <= 2, "at most one record came through before it was seen: {last}");
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_seen_before_the_first_head_is_known_at_the_next_start() {
+    let (data, trusted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (now, old) = (data.path().join("now"), data.path().join("old"));
+    let (server, _) = serve(&now).await;
+    append_histories(&bus_of(&server).await.log, 3).await;
+    server.stop().await;
+    copy(&now, &old);
+    let (server, log) = serve(&now).await;
+    append_histories(&bus_of(&server).await.log, 3).await;
+    let never = TrustOptions { sign_every: Duration::from_secs(3_600), ..options(trusted.path()) };
+    let trust = Trust::open(log, never).await.unwrap();
+    let running = tokio::spawn(trust.clone().run(CancellationToken::new()));
+    let mut status = trust.watch();
+    let seen = status.wait_for(|status| status.verified == 20);
+    tokio::time::timeout(SOON, seen).await.expect("all of it is read").unwrap();
+    // as a service that is killed
+    running.abort();
+    server.stop().await;
+    let (_server, log) = serve(&old).await;
+    let trust = Trust::open(log, options(trusted.path())).await.unwrap();
+    let rewound = Some(Trouble::Rewound { seen: 20, last: 10 });
+    assert_eq!((trust.gate().trouble(), trust.folder().era().unwrap().trouble), (rewound.clone(), rewound));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_the_server_is_away_ends_and_a_gate_that_was_closed_meanwhile_is_remembered() {
+    let (data, trusted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (server, log) = serve(data.path()).await;
+    append_histories(&bus_of(&server).await.log, 1).await;
+    let trust = Trust::open(log, options(trusted.path())).await.unwrap();
+    server.stop().await;
+    let end = CancellationToken::new();
+    let running = tokio::spawn(trust.clone().run(end.clone()));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let reused = Trouble::Reused { sequence: 3 };
+    trust.gate().close(reused.clone());
+    end.cancel();
+    tokio::time::timeout(SOON, running).await.expect("it ends").unwrap();
+    assert_eq!(trust.folder().era().unwrap().trouble, Some(reused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewind_that_has_grown_again_is_seen_by_who_only_reads() {
+    let (data, trusted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let now = data.path().join("now");
+    let (server, _) = serve(&now).await;
+    bus_of(&server).await;
+    server.stop().await;
+    let old = data.path().join("old");
+    copy(&now.join(EVENTS), &old);
+    let (server, log) = serve(&now).await;
+    let bus = bus_of(&server).await;
+    append_histories(&bus.log, 1).await;
+    verify(log.clone(), trusted.path()).await;
+    let trust = Trust::open(log, options(trusted.path())).await.unwrap();
+    let running = tokio::spawn(trust.clone().run(CancellationToken::new()));
+    let last = bus.log.append(SHARD, new_id(), &record(None)).await.unwrap().sequence;
+    let mut status = trust.watch();
+    let followed = status.wait_for(|status| status.verified == last);
+    tokio::time::timeout(SOON, followed).await.expect("it follows").unwrap();
+    crate::embedded::signal("STOP", server.pid());
+    std::fs::remove_dir_all(now.join(EVENTS)).unwrap();
+    copy(&old, &now.join(EVENTS));
+    crate::embedded::signal("KILL", server.pid());
+    let growing = async {
+        while trust.gate().trouble().is_none() {
+            drop(bus.log.append(SHARD, new_id(), &record(None)).await);
+        }
+    };
+    tokio::time::timeout(SOON, growing).await.expect("the gate closes");
+    assert_eq!(trust.status().verified, last, "nothing of the other log was taken in");
     running.abort();
 }

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use outbound::Reach;
+use regflow_form::Recipe;
+
 use crate::site::{Site, thanks};
-use crate::{RUNTIME, browsers_in, confirmation, folder, may_send, recipe};
+use crate::{RUNTIME, browsers_in, confirmation, folder, may_send, reach, recipe};
 
 const ONE_PAGE: &str = r##"
     url = "BASE/"
@@ -92,6 +95,69 @@ fn wait_until_gone(family: &[Process], folder: &Path) {
 
 fn kill(pid: u32) {
     assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+}
+
+/// The main processes of browsers.
+fn mains_of(folder: &Path) -> Vec<Process> {
+    let family = processes_of(folder);
+    let is_driver = |pid| family.iter().any(|process| process.pid == pid && process.name == "chromedriver");
+    family.iter().filter(|process| is_driver(process.parent)).cloned().collect()
+}
+
+#[test]
+fn a_browser_serves_one_home_or_the_public_and_makes_room_for_another() {
+    let folder = folder("homes");
+    let browsers = {
+        let _on_runtime = RUNTIME.enter();
+        browsers_in(folder.clone(), |options| {
+            options.sessions_max = 1;
+            options.resolver = reach::resolver();
+        })
+    };
+    let (site, other) = (Site::one_page(FORM, thanks), Site::one_page(FORM, thanks));
+    let public = |site: &Site| {
+        let base = site.base.replace("127.0.0.1", "maker.test");
+        Recipe { reach: Reach::Public, ..recipe(ONE_PAGE, &base) }
+    };
+    let visit = |recipe: &Recipe| {
+        confirmation(&RUNTIME.block_on(browsers.run(recipe, Vec::new(), may_send())));
+        let mains = mains_of(&folder);
+        assert_eq!(mains.len(), 1, "{mains:?}");
+        mains
+    };
+    let mut before = Vec::new();
+    let of_a_kind = [
+        [recipe(ONE_PAGE, &site.base), recipe(ONE_PAGE, &site.base)],
+        [public(&site), public(&other)],
+        [recipe(ONE_PAGE, &other.base), recipe(ONE_PAGE, &other.base)],
+        [public(&other), public(&site)],
+    ];
+    for [one, another] in of_a_kind {
+        let browser = visit(&one);
+        assert_eq!(visit(&another), browser, "people of one home have one browser");
+        assert!(!before.contains(&browser), "{before:?}");
+        before.push(browser);
+    }
+    RUNTIME.block_on(browsers.shutdown());
+}
+
+#[test]
+fn a_browser_has_nothing_of_our_environment_but_what_is_named() {
+    let folder = folder("environment");
+    let browsers = {
+        let _on_runtime = RUNTIME.enter();
+        browsers_in(folder.clone(), |_| {})
+    };
+    let site = Site::one_page(FORM, thanks);
+    confirmation(&RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new(), may_send())));
+    // cargo tells its tests so
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    for process in running(&folder) {
+        let told = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
+        let told = String::from_utf8_lossy(&told);
+        assert!(!told.contains("CARGO_MANIFEST_DIR="), "{process:?}: {told}");
+    }
+    RUNTIME.block_on(browsers.shutdown());
 }
 
 #[test]

@@ -215,7 +215,14 @@ fn open_registrations_are_counted_by_their_last_day_until_they_end() {
     assert_eq!(append(3, RetryRequested { from: None, reason: None }.into()), [(0, 2, 2)]);
     let person_key = PersonKeyId(Uuid::from_u128(6));
     let register_by = Some(date(2026, 12, 24));
-    let mended = Corrected { model: "X".into(), purchased_on: None, person_key, sealed: Vec::new(), register_by };
+    let mended = Corrected {
+        model: "X".into(),
+        purchased_on: None,
+        person_key,
+        sealed: Vec::new(),
+        register_by,
+        owner_ref: None,
+    };
     assert_eq!(append(5, mended.into()), [(0, 2, 1)]);
 }
 
