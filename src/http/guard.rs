@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -29,6 +30,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// After so many requests the addresses that have not been seen for a while are forgotten.
 const FORGET_EVERY: u32 = 65_536;
+/// A body up to this size comes with its head, and is read also when it is refused.
+const BODY_BYTES_SMALL: u64 = 8 * 1024;
 /// Hosts that always are this machine.
 const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
@@ -128,6 +131,7 @@ pub fn around(routes: Router, guard: Arc<Guard>) -> Router {
         .layer(header(REFERRER_POLICY, "same-origin"))
         .layer(header(CACHE_CONTROL, "no-store"))
         .layer(from_fn(without_body_of_refused))
+        .layer(from_fn(no_more_behind_a_refused_body))
         .layer(from_fn(observe))
 }
 
@@ -154,6 +158,17 @@ async fn without_body_of_refused(request: Request, next: Next) -> Response {
     let mut told = problem.into_response();
     told.headers_mut().extend(parts.headers);
     told
+}
+
+/// Whoever is refused a large body is told that nothing more is read on the connection: without a word the client would ask
+/// again on it, and be cut off.
+async fn no_more_behind_a_refused_body(request: Request, next: Next) -> Response {
+    let is_large = request.body().size_hint().upper().is_none_or(|bytes| bytes > BODY_BYTES_SMALL);
+    let mut response = next.run(request).await;
+    if is_large && response.status().is_client_error() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use proto::v1::{self, RegistrationState as State};
-use reqwest::header::{ALLOW, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
+use reqwest::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
 use sandbox::Maker;
 use sandbox::faults::Scope;
@@ -147,7 +147,9 @@ async fn what_is_wrong_is_named_and_nothing_is_stored() {
     let plain = web.request(Method::POST, "/api/registration").body("{}").send().await.unwrap();
     assert_eq!(told(plain).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let huge = json!({ "proofOfPurchase": { "content": "A".repeat(7 * 1024 * 1024) } });
-    assert_eq!(web.post("/api/registration", &huge).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let huge = web.request(Method::POST, "/api/registration").json(&huge).send().await.unwrap();
+    assert_eq!(huge.headers()[CONNECTION], "close", "who was refused must not ask again on a connection that ends");
+    assert_eq!(told(huge).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     for path in ["/api/registration/nonsense", "/api/registration/01a2-x/history"] {
         assert_eq!(web.json(path).await.0, StatusCode::BAD_REQUEST, "{path}");
     }
