@@ -225,15 +225,23 @@ const LOOPS: &str = "#for a in range(100000) { for b in range(100000) { let c = 
 /// Takes memory without end.
 const EATS: &str = "#let list = (\"0123456789abcdef\" * 64,)\n#for n in range(40) { list = list + list }\n#list.len()";
 
+const TEMPLATE: &str = "template.typ";
+
+/// A service whose packets are drawn from the folder's template, which never ends.
+fn looping(stage: &Stage) -> (tempfile::TempDir, Command) {
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join(TEMPLATE);
+    std::fs::write(&template, LOOPS).unwrap();
+    let mut command = stage.command();
+    command.env("FAILPOINTS", format!("packet_template=return({})", template.display()));
+    (folder, command)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_packet_that_takes_for_ever_or_all_memory_is_given_up_and_drawn_when_it_can_be() {
     let stage = Stage::new().await;
-    let folder = tempfile::tempdir().unwrap();
-    let template = folder.path().join("template.typ");
-    std::fs::write(&template, LOOPS).unwrap();
-    let mut command = stage.command();
+    let (folder, mut command) = looping(&stage);
     command
-        .env("FAILPOINTS", format!("packet_template=return({})", template.display()))
         .env("REGFLOW__PACKET__RENDER_MS", "1500")
         .env("REGFLOW__PACKET__MEMORY_MB", "256")
         .env("REGFLOW__PACKET__BASE_MS", "50")
@@ -245,6 +253,7 @@ async fn a_packet_that_takes_for_ever_or_all_memory_is_given_up_and_drawn_when_i
     // meanwhile others are served
     let other = service.submit(product("Norrland", "VK 200", "NL73000001")).await.id;
     service.wait_for_state(&other, State::Success).await;
+    let template = folder.path().join(TEMPLATE);
     std::fs::write(&template, EATS).unwrap();
     failed_with(&service, &id, "refused more memory").await;
     std::fs::write(&template, "= A packet\n").unwrap();
@@ -254,12 +263,8 @@ async fn a_packet_that_takes_for_ever_or_all_memory_is_given_up_and_drawn_when_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_packet_that_never_can_be_drawn_is_stuck_with_its_reason() {
     let stage = Stage::new().await;
-    let folder = tempfile::tempdir().unwrap();
-    let template = folder.path().join("template.typ");
-    std::fs::write(&template, LOOPS).unwrap();
-    let mut command = stage.command();
+    let (_folder, mut command) = looping(&stage);
     command
-        .env("FAILPOINTS", format!("packet_template=return({})", template.display()))
         .env("REGFLOW__PACKET__RENDER_MS", "200")
         .env("REGFLOW__PACKET__BASE_MS", "50")
         .env("REGFLOW__PACKET__TRIES_MAX", "2");

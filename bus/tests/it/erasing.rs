@@ -135,7 +135,12 @@ async fn what_a_straggler_wrapped_by_the_old_master_key_is_moved_once_more_and_b
     let patient = LeaseOptions { ttl: std::time::Duration::from_millis(1), ..LeaseOptions::default() };
     let lease = third.lease(patient, ended.clone()).await.unwrap();
     ended.cancel();
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let until_it_ran_out = async {
+        while lease.is_held() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), until_it_ran_out).await.expect("it runs out");
     assert_eq!(third.keys.move_keys(&lease).await, Err(KeyError::NotOurTurn));
     assert!(third.keys.move_keys(&always).await.unwrap() > 0);
     assert_eq!(third.keys.move_keys(&always).await, Ok(0));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use events::bucket::Level;
 use events::circuit::CircuitView;
-use events::maker::{GUARDED, Pause};
+use events::maker::{GUARDED, Maker, Pause};
 use events::vitals::{Incident, LastHour, Raised};
 use events::{
     Admission, AlertKind, HealthState, Link, Method, Priority, Registration, RegistrationId, Sequence, Stage, Timestamp,
@@ -156,6 +156,26 @@ pub struct MakerStatus {
     pub last: Option<Link>,
 }
 
+impl MakerStatus {
+    /// As its records tell at that time; when it will be checked the engine alone knows.
+    #[must_use]
+    pub fn of(maker: &Maker, methods: Vec<MethodStatus>, at: Timestamp) -> Self {
+        Self {
+            connector: maker.connector.clone(),
+            health: maker.vitals.last_check().map(|checked| checked.state),
+            checked_at: maker.vitals.checked_at(),
+            next_check_at: None,
+            methods,
+            levels: maker.bucket.levels(at),
+            throttled_until: maker.bucket.throttled_until(at),
+            last_hour: maker.vitals.last_hour(at),
+            alerts: maker.vitals.raised().iter().map(|(kind, raised)| (*kind, raised.clone())).collect(),
+            incident: maker.vitals.incident().cloned(),
+            last: maker.last,
+        }
+    }
+}
+
 /// How one method of a maker is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodStatus {
@@ -234,17 +254,8 @@ impl Engine {
         let makers = self.turns.guards.makers();
         let mut statuses: Vec<_> = makers
             .map(|(index, maker)| MakerStatus {
-                connector: maker.connector.clone(),
-                health: maker.vitals.last_check().map(|checked| checked.state),
-                checked_at: maker.vitals.checked_at(),
                 next_check_at: self.next_check(index),
-                methods: self.methods_of(LineKey { maker: index, method: Method::Api }),
-                levels: maker.bucket.levels(now),
-                throttled_until: maker.bucket.throttled_until(now),
-                last_hour: maker.vitals.last_hour(now),
-                alerts: maker.vitals.raised().iter().map(|(kind, raised)| (*kind, raised.clone())).collect(),
-                incident: maker.vitals.incident().cloned(),
-                last: maker.last,
+                ..MakerStatus::of(maker, self.methods_of(LineKey { maker: index, method: Method::Api }), now)
             })
             .collect();
         statuses.sort_by(|one, other| one.connector.cmp(&other.connector));

@@ -121,19 +121,8 @@ fn statuses(guards: &Guards, catalog: &Catalog, at: Timestamp) -> Vec<MakerStatu
                     oldest: Vec::new(),
                 })
             };
-            MakerStatus {
-                connector: maker.connector.clone(),
-                health: maker.vitals.last_check().map(|checked| checked.state),
-                checked_at: maker.vitals.checked_at(),
-                next_check_at: None,
-                methods: GUARDED.into_iter().filter(|method| ladder.contains(method)).filter_map(method).collect(),
-                levels: maker.bucket.levels(at),
-                throttled_until: maker.bucket.throttled_until(at),
-                last_hour: maker.vitals.last_hour(at),
-                alerts: maker.vitals.raised().iter().map(|(kind, raised)| (*kind, raised.clone())).collect(),
-                incident: maker.vitals.incident().cloned(),
-                last: maker.last,
-            }
+            let methods = GUARDED.into_iter().filter(|method| ladder.contains(method)).filter_map(method).collect();
+            MakerStatus::of(maker, methods, at)
         })
         .collect();
     statuses.sort_by(|one, other| one.connector.cmp(&other.connector));

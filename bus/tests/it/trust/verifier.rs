@@ -1,10 +1,11 @@
 //! The verifier at work: it grows with the log, goes on after a stop, and closes the gate when the log is another one.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use events::record::Record;
 use events::tlog::TreeHead;
-use regflow_bus::{AppendError, EventLog, GatedLog, ReadHead, Trouble, Trust, TrustFolder, TrustOptions};
+use regflow_bus::{AppendError, Embedded, EventLog, GatedLog, ReadHead, Trouble, Trust, TrustFolder, TrustOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::store::{EVENTS, append_histories, bus_of, check, copy, fresh, options, serve, signer, verify};
@@ -122,15 +123,28 @@ async fn a_rewind_closes_the_gate_over_restarts_until_an_operator_accepts_it() {
     assert_eq!(trust.folder().accept("eva", "again", events::Timestamp(6)).unwrap(), None);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_place_that_is_given_out_again_while_all_run_closes_the_gate_at_once() {
-    let (data, trusted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let now = data.path().join("now");
+/// The folder of a server's store, and a copy of its empty log.
+async fn with_a_copy(data: &Path) -> (PathBuf, PathBuf) {
+    let (now, old) = (data.join("now"), data.join("old"));
     let (server, _) = serve(&now).await;
     bus_of(&server).await;
     server.stop().await;
-    let old = data.path().join("old");
     copy(&now.join(EVENTS), &old);
+    (now, old)
+}
+
+/// The server comes back with an older store, as after a disk that lied.
+fn comes_back_with(server: &Embedded, old: &Path, now: &Path) {
+    crate::embedded::signal("STOP", server.pid());
+    std::fs::remove_dir_all(now.join(EVENTS)).unwrap();
+    copy(old, &now.join(EVENTS));
+    crate::embedded::signal("KILL", server.pid());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_given_out_again_while_all_run_closes_the_gate_at_once() {
+    let (data, trusted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (now, old) = with_a_copy(data.path()).await;
     let (server, log) = serve(&now).await;
     let bus = bus_of(&server).await;
     let trust = Trust::open(log, options(trusted.path())).await.unwrap();
@@ -139,11 +153,7 @@ async fn a_place_that_is_given_out_again_while_all_run_closes_the_gate_at_once()
     for _ in 0..3 {
         gated.append(SHARD, new_id(), &record(None)).await.unwrap();
     }
-    // the server comes back with an older store, as after a disk that lied
-    crate::embedded::signal("STOP", server.pid());
-    std::fs::remove_dir_all(now.join(EVENTS)).unwrap();
-    copy(&old, &now.join(EVENTS));
-    crate::embedded::signal("KILL", server.pid());
+    comes_back_with(&server, &old, &now);
     let mut gate = trust.gate().watch();
     let appending = async {
         while trust.gate().trouble().is_none() {
@@ -209,12 +219,7 @@ async fn a_stop_while_the_server_is_away_ends_and_a_gate_that_was_closed_meanwhi
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rewind_that_has_grown_again_is_seen_by_who_only_reads() {
     let (data, trusted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let now = data.path().join("now");
-    let (server, _) = serve(&now).await;
-    bus_of(&server).await;
-    server.stop().await;
-    let old = data.path().join("old");
-    copy(&now.join(EVENTS), &old);
+    let (now, old) = with_a_copy(data.path()).await;
     let (server, log) = serve(&now).await;
     let bus = bus_of(&server).await;
     append_histories(&bus.log, 1).await;
@@ -225,10 +230,7 @@ async fn a_rewind_that_has_grown_again_is_seen_by_who_only_reads() {
     let mut status = trust.watch();
     let followed = status.wait_for(|status| status.verified == last);
     tokio::time::timeout(SOON, followed).await.expect("it follows").unwrap();
-    crate::embedded::signal("STOP", server.pid());
-    std::fs::remove_dir_all(now.join(EVENTS)).unwrap();
-    copy(&old, &now.join(EVENTS));
-    crate::embedded::signal("KILL", server.pid());
+    comes_back_with(&server, &old, &now);
     let growing = async {
         while trust.gate().trouble().is_none() {
             drop(bus.log.append(SHARD, new_id(), &record(None)).await);
