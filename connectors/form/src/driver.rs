@@ -21,6 +21,9 @@ use crate::{BrowserError, BrowserOptions};
 pub(crate) const DRIVER_FOLDER: &str = "driver";
 // a busy machine needs its time to load Chromium for the first time
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a driver is started that ends before it is ready. It takes a free port of IPv6, then the same one of IPv4, and gives
+/// up when anything has that; a machine with a hundred open sockets sees it once in some three hundred starts.
+const START_TRIES_MAX: u32 = 5;
 const KEEPER_POLL: Duration = Duration::from_millis(50);
 const READY_LINES_MAX: usize = 50;
 /// How often a folder that is still written into is emptied, and the pause between.
@@ -60,6 +63,16 @@ pub(crate) struct Driver {
 impl Driver {
     /// Starts one on a free loopback port.
     pub(crate) async fn start(options: &BrowserOptions) -> Result<Self, BrowserError> {
+        let mut tries = 1;
+        loop {
+            match Self::start_once(options).await {
+                Err(BrowserError::Ended) if tries < START_TRIES_MAX => tries += 1,
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_once(options: &BrowserOptions) -> Result<Self, BrowserError> {
         // of this driver alone: the keeper of an earlier one may still be clearing up
         let temp_dir = options.temp_dir.join(DRIVER_FOLDER).join(uuid::Uuid::new_v4().simple().to_string());
         empty(&temp_dir)?;
@@ -80,8 +93,9 @@ impl Driver {
             .name("chromedriver".into())
             .spawn(move || keeper.keep(ready, ending))
             .map_err(|source| BrowserError::Spawn { source })?;
-        let port = tokio::time::timeout(READY_TIMEOUT, port).await;
-        let port = port.ok().and_then(Result::ok).ok_or(BrowserError::NotReady)??;
+        let port = tokio::time::timeout(READY_TIMEOUT, port).await.map_err(|_| BrowserError::NotReady)?;
+        // the sender is dropped without a word when the driver's output ends
+        let port = port.map_err(|_| BrowserError::Ended)??;
         Ok(Self { url: format!("http://127.0.0.1:{port}"), alive, kept, ended, _stop: stop })
     }
 
@@ -155,7 +169,7 @@ impl Keeper {
         let Some(stdout) = stdout else { return };
         let drain = thread::Builder::new().name("chromedriver-says".into()).spawn(move || {
             let mut lines = BufReader::new(stdout);
-            // without a port the sender is dropped, which the waiting side reads as "not ready"
+            // without a port the sender is dropped, which the waiting side reads as its end
             if let Some(port) = port_said(&mut lines) {
                 let _ = ready.send(Ok(port));
             }

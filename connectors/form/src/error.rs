@@ -29,9 +29,12 @@ pub enum BrowserError {
         /// Why.
         source: std::io::Error,
     },
-    /// The driver ended, or said nothing, before it was ready.
+    /// The driver said nothing of its port in time.
     #[error("wait for chromedriver to be ready")]
     NotReady,
+    /// The driver ended before it was ready.
+    #[error("start chromedriver: it ended before it was ready, as it does when its port is taken")]
+    Ended,
     /// The HTTP client for the driver could not be made.
     #[error("make the client that speaks to chromedriver")]
     Client {

@@ -10,7 +10,7 @@ use outbound::Reach;
 use regflow_form::Recipe;
 
 use crate::site::{Site, thanks};
-use crate::{RUNTIME, browsers_in, confirmation, folder, may_send, reach, recipe};
+use crate::{RUNTIME, browsers_in, confirmation, folder, may_send, options_in, reach, recipe};
 
 const ONE_PAGE: &str = r##"
     url = "BASE/"
@@ -184,6 +184,39 @@ fn a_shutdown_ends_browsers_and_driver_and_empties_the_folder() {
     assert_eq!(std::fs::read_dir(folder.join("uploads")).unwrap().count(), 0);
     let after = RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new(), may_send()));
     assert!(after.trouble.is_some(), "a form after the shutdown is refused");
+}
+
+#[test]
+fn a_driver_whose_port_is_taken_is_started_again_and_not_for_ever() {
+    // as the real one does when another program has the port that it wants
+    for (ends_first, arrives) in [(2, true), (1_000, false)] {
+        let folder = folder(&format!("port-taken-{ends_first}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (starts, shim) = (folder.join("starts"), folder.join("chromedriver-shim"));
+        let real = options_in(folder.clone()).chromedriver;
+        let script = format!(
+            "#!/bin/sh\necho >> {starts}\n[ $(wc -l < {starts}) -gt {ends_first} ] || {{ echo 'IPv4 port not available. Exiting...'; exit 1; }}\nexec {real} \"$@\"\n",
+            starts = starts.display(),
+            real = real.display(),
+        );
+        std::fs::write(&shim, script).unwrap();
+        std::fs::set_permissions(&shim, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let browsers = {
+            let _on_runtime = RUNTIME.enter();
+            browsers_in(folder.join("run"), |options| options.chromedriver = shim)
+        };
+        let site = Site::one_page(FORM, thanks);
+        let report = RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new(), may_send()));
+        let started = std::fs::read_to_string(&starts).unwrap().lines().count();
+        if arrives {
+            confirmation(&report);
+            assert_eq!(started, ends_first + 1);
+        } else {
+            assert!(report.trouble.is_some());
+            assert!((2..100).contains(&started), "{started} starts");
+        }
+        RUNTIME.block_on(browsers.shutdown());
+    }
 }
 
 #[test]
