@@ -11,6 +11,7 @@ use proto::v1::registrations_client::RegistrationsClient;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
+use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::cli::BenchArgs;
@@ -31,6 +32,8 @@ const SAMPLE_EVERY: usize = 100;
 const LOOK: Duration = Duration::from_millis(1);
 /// Records of one happy registration: Submitted; Dispatched + AttemptStarted; AttemptSucceeded + RegistrationSucceeded.
 const RECORDS_EACH: usize = 3;
+/// Most registrations a second that can be asked for.
+const RATE_MAX: u32 = 1_000_000;
 /// Messages in one batch of the raw server's run: the most that it takes.
 const RAW_BATCH: usize = 1_000;
 
@@ -39,6 +42,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     ensure!(args.registrations >= 1, "--registrations must be at least 1");
     ensure!((1..=1_000).contains(&args.batch), "--batch must be 1 to 1000");
     ensure!((1..=1_000).contains(&args.in_flight), "--in-flight must be 1 to 1000");
+    ensure!(args.rate.is_none_or(|rate| (1..=RATE_MAX).contains(&rate)), "--rate must be 1 to {RATE_MAX}");
     let folder = tempfile::Builder::new().prefix("regflow-bench-").tempdir()?;
     let (_sandbox, sandbox_url) = start_sandbox().await?;
     let mut service = start_service(folder.path(), &sandbox_url, args.relaxed).await?;
@@ -48,8 +52,8 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let after = service.usage()?;
     let raw = bus::raw_ceiling(
         &service.file.nats_url,
-        args.registrations * RECORDS_EACH,
-        after.record_bytes(&before, args.registrations),
+        measured.accepted * RECORDS_EACH,
+        after.record_bytes(&before, measured.accepted),
         RAW_BATCH,
     )
     .await
@@ -60,15 +64,17 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
 
 fn report(args: &BenchArgs, measured: &Measured, before: &Usage, after: &Usage, raw: f64) -> Value {
     #[allow(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
-    let count = args.registrations as f64;
+    let count = measured.accepted as f64;
     let rate = count / measured.took.as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "bytes of a benchmark are far below 2^52")]
     let disk = after.disk_bytes.saturating_sub(before.disk_bytes) as f64 / count;
     #[allow(clippy::cast_precision_loss, reason = "a small constant")]
     let used_of_raw = rate * RECORDS_EACH as f64 / raw;
     json!({
-        "scenario": "happy",
+        "scenario": if args.rate.is_some() { "open_loop" } else { "happy" },
         "registrations": args.registrations,
+        "offered_per_second": args.rate,
+        "refused": args.registrations - measured.accepted,
         "submit_batch": args.batch,
         "durable": !args.relaxed,
         "registrations_per_second": round(rate),
@@ -103,6 +109,8 @@ fn quantiles(samples_ms: &[f64]) -> Value {
 /// What the clients saw.
 struct Measured {
     took: Duration,
+    /// All of them were seen to end in SUCCESS.
+    accepted: usize,
     submit_ms: Vec<f64>,
     end_to_end_ms: Vec<f64>,
 }
@@ -112,53 +120,81 @@ async fn happy_path(grpc: &str, args: &BenchArgs) -> anyhow::Result<Measured> {
     let (permits, started) = (Arc::new(Semaphore::new(args.in_flight)), Instant::now());
     let mut submits = tokio::task::JoinSet::new();
     for first in (0..args.registrations).step_by(args.batch) {
-        let permit = permits.clone().acquire_owned().await?;
+        let (permit, sent_at) = match args.rate {
+            None => (Some(permits.clone().acquire_owned().await?), Instant::now()),
+            // counted from when it was due: a service that holds up its clients shall not look quicker for it
+            Some(rate) => (None, arrival(started, first, rate).await),
+        };
         let (service, count) = (service.clone(), args.batch.min(args.registrations - first));
         submits.spawn(async move {
-            let sent = submit(service, first, count).await;
+            let sent = submit(service, first, count, sent_at).await;
             drop(permit);
             sent
         });
     }
-    let (mut submit_ms, mut samples) = (Vec::new(), Vec::new());
+    let (mut submit_ms, mut samples, mut accepted) = (Vec::new(), Vec::new(), 0);
     while let Some(sent) = submits.join_next().await {
         let sent = sent??;
-        submit_ms.push(sent.submit_ms);
+        if sent.accepted > 0 {
+            submit_ms.push(sent.submit_ms);
+        }
+        accepted += sent.accepted;
         samples.extend(sent.sampled);
     }
-    let took = wait_until_visible(service, args.registrations, started).await?;
+    ensure!(accepted > 0, "the service refused every registration");
+    let took = wait_until_visible(service, accepted, started).await?;
     let mut end_to_end_ms = Vec::new();
     for sample in samples {
         end_to_end_ms.extend(sample.await??);
     }
-    Ok(Measured { took, submit_ms, end_to_end_ms })
+    Ok(Measured { took, accepted, submit_ms, end_to_end_ms })
+}
+
+/// Waits until the registration of this number is due.
+async fn arrival(started: Instant, number: usize, rate: u32) -> Instant {
+    #[allow(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
+    let due = started + Duration::from_secs_f64(number as f64 / f64::from(rate));
+    tokio::time::sleep_until(due.into()).await;
+    due
 }
 
 /// One request's answer, and the samples that are being followed.
 struct Sent {
     submit_ms: f64,
+    accepted: usize,
     sampled: Vec<tokio::task::JoinHandle<anyhow::Result<Option<f64>>>>,
 }
 
-async fn submit(mut service: RegistrationsClient<Channel>, first: usize, count: usize) -> anyhow::Result<Sent> {
+async fn submit(
+    mut service: RegistrationsClient<Channel>,
+    first: usize,
+    count: usize,
+    sent_at: Instant,
+) -> anyhow::Result<Sent> {
     let requests = (first..first + count).map(request).collect();
-    let sent_at = Instant::now();
-    let answer = service.submit_batch(v1::SubmitBatchRequest { requests }).await?.into_inner();
-    let submit_ms = millis(sent_at);
-    let mut sampled = Vec::new();
+    let answer = service.submit_batch(v1::SubmitBatchRequest { requests }).await;
+    let (submit_ms, mut accepted, mut sampled) = (millis(sent_at), 0, Vec::new());
+    let answer = match answer {
+        Ok(answer) => answer.into_inner(),
+        // too many requests: none of this one was looked at
+        Err(status) if status.code() == Code::ResourceExhausted => return Ok(Sent { submit_ms, accepted, sampled }),
+        Err(status) => return Err(status.into()),
+    };
     for (offset, result) in answer.results.into_iter().enumerate() {
         match result.result {
             Some(v1::submit_result::Result::Submitted(submitted)) => {
+                accepted += 1;
                 if (first + offset).is_multiple_of(SAMPLE_EVERY) {
                     let id = submitted.registration.unwrap_or_default().id;
                     sampled.push(tokio::spawn(follow(service.clone(), id, sent_at)));
                 }
             }
+            Some(v1::submit_result::Result::Error(error)) if error.code == i32::from(Code::ResourceExhausted) => {}
             Some(v1::submit_result::Result::Error(error)) => bail!("a submission was refused: {}", error.message),
             None => bail!("a submission got no answer"),
         }
     }
-    Ok(Sent { submit_ms, sampled })
+    Ok(Sent { submit_ms, accepted, sampled })
 }
 
 /// Milliseconds from `sent_at` until SUCCESS is visible.

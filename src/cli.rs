@@ -98,7 +98,7 @@ pub enum Command {
     Config(ConfigArgs),
     /// Run the simulated makers and the mailbox alone, for people who write connectors
     Sandbox(SandboxArgs),
-    /// Measure the happy path against the sandbox and print one JSON object
+    /// Measure the happy path against the sandbox, as fast as it goes or at a rate, and print one JSON object
     Bench(BenchArgs),
     /// Draw packets that come in on standard input; the service starts it
     #[command(hide = true)]
@@ -402,8 +402,11 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 100)]
     pub batch: usize,
     /// Requests in progress at once
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, conflicts_with = "rate")]
     pub in_flight: usize,
+    /// Registrations that arrive in a second whether or not the service keeps up (an open loop); without it, as many as it takes
+    #[arg(long)]
+    pub rate: Option<u32>,
     /// Without fsync on every write, to see what durability costs
     #[arg(long)]
     pub relaxed: bool,

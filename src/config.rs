@@ -61,6 +61,7 @@ pub struct Server {
     pub data: PathBuf,
     pub submit_timeout_ms: u64,
     pub requests_max: usize,
+    pub submissions_max: usize,
     pub tls_certificate: String,
     pub tls_key: String,
     pub tls_client_ca: String,
@@ -276,6 +277,7 @@ impl Settings {
     fn check(&self) -> anyhow::Result<()> {
         let positive = [
             ("server.requests_max", self.server.requests_max),
+            ("server.submissions_max", self.server.submissions_max),
             ("server.http_connections_max", self.server.http_connections_max),
             ("server.http_requests_per_s", self.server.http_requests_per_s as usize),
             ("packet.link_days", self.packet.link_days as usize),

@@ -35,6 +35,13 @@ pub fn passing_after(code: Code, reason: &str, message: impl Into<String>, delay
     Status::with_error_details(code, message, details)
 }
 
+/// RESOURCE_EXHAUSTED: as many submissions as may be are on their way to the log; this one was not stored.
+pub fn overloaded() -> Status {
+    let text =
+        "more submissions arrive than are stored at the moment; this one is not stored, send it again after the delay";
+    passing(Code::ResourceExhausted, "OVERLOADED", text)
+}
+
 /// INVALID_ARGUMENT naming every field.
 pub fn invalid(problems: &[FieldProblem]) -> Status {
     let mut details = ErrorDetails::with_error_info("INVALID_FIELDS", DOMAIN, HashMap::new());

@@ -78,13 +78,14 @@ pub struct Services {
 }
 
 impl Services {
-    /// `webhooks` are programs of tenants that are told; `submit_timeout` bounds a submission; `shutdown` ends the streams.
+    /// `webhooks` are programs of tenants that are told; `submit_timeout` bounds a submission, `submissions_max` how many
+    /// are on their way to the log; `shutdown` ends the streams.
     pub fn new(
         world: &Arc<World>,
         views: &Arc<Views>,
         engine: &EngineHandle,
         webhooks: &Webhooks,
-        submit_timeout: Duration,
+        (submit_timeout, submissions_max): (Duration, usize),
         shutdown: CancellationToken,
     ) -> Self {
         let (world, views, engine) = (world.clone(), views.clone(), engine.clone());
@@ -111,6 +112,7 @@ impl Services {
                 views,
                 engine,
                 submit_timeout,
+                places: Arc::new(Semaphore::new(submissions_max)),
                 past: Arc::new(Semaphore::new(PASTS_AT_ONCE)),
                 shutdown,
             },

@@ -42,6 +42,8 @@ pub struct RegistrationsService {
     pub views: Arc<Views>,
     pub engine: EngineHandle,
     pub submit_timeout: Duration,
+    /// Places for submissions that are on their way to the log. Without a bound each would wait longer the more there are.
+    pub places: Arc<Semaphore>,
     /// Watchers that read the past at once.
     pub past: Arc<Semaphore>,
     /// Ends the streams of watchers, which would hold up a stop for ever.
@@ -58,6 +60,8 @@ impl RegistrationsService {
             return self.checked(&submission);
         }
         self.views.check_ready()?;
+        // refused at once, before anything is kept: who is told to come again in a second need not hang for five
+        let _place = self.places.try_acquire().map_err(|_| errors::overloaded())?;
         let (own, reserved) = (intake::shard_of(&self.world, &submission), self.reservation(&submission));
         let known = match reserved {
             Some(id) => Some(self.views.reserve(id, own)?).filter(|shard| *shard != own),

@@ -28,6 +28,7 @@ mod notifications;
 mod openapi;
 mod operate;
 mod operations;
+mod overload;
 mod owner_mails;
 mod pages;
 mod proofs;

@@ -1,7 +1,7 @@
 //! What an operator relies on: a NATS server of their own, health, reflection, the benchmark's report.
 
 use proto::v1::RegistrationState as State;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -75,16 +75,8 @@ async fn health_says_serving_and_reflection_names_the_services() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_benchmark_prints_one_object_with_all_its_keys() {
-    let output = regflow()
-        .args(["bench", "--registrations", "300", "--batch", "50"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .await
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let report: Value =
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)));
-    assert_eq!(report["durable"], true);
+    let report = bench(&["--registrations", "300", "--batch", "50"]).await;
+    assert_eq!((&report["scenario"], &report["durable"]), (&json!("happy"), &json!(true)));
     for key in [
         "/registrations_per_second",
         "/submit_ms/p50",
@@ -97,6 +89,23 @@ async fn the_benchmark_prints_one_object_with_all_its_keys() {
         "/disk_bytes_per_registration",
         "/raw_server_messages_per_second",
     ] {
-        assert!(report.pointer(key).and_then(Value::as_f64).is_some_and(|value| value > 0.0), "{key} in {text}");
+        assert!(report.pointer(key).and_then(Value::as_f64).is_some_and(|value| value > 0.0), "{key} in {report}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_benchmark_lets_registrations_arrive_at_a_rate_and_counts_those_that_are_refused() {
+    let report = bench(&["--registrations", "100", "--batch", "10", "--rate", "50"]).await;
+    assert_eq!((&report["scenario"], &report["offered_per_second"]), (&json!("open_loop"), &json!(50)));
+    assert_eq!(report["refused"], 0);
+    // the last ten are due after 1.8 s
+    assert!(report["registrations_per_second"].as_f64().is_some_and(|rate| rate <= 56.0), "{report}");
+}
+
+async fn bench(arguments: &[&str]) -> Value {
+    let mut command = regflow();
+    command.arg("bench").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)))
 }
