@@ -193,6 +193,8 @@ fn a_driver_whose_port_is_taken_is_started_again_and_not_for_ever() {
         let folder = folder(&format!("port-taken-{ends_first}"));
         std::fs::create_dir_all(&folder).unwrap();
         let (starts, shim) = (folder.join("starts"), folder.join("chromedriver-shim"));
+        // an earlier run counted as well
+        std::fs::write(&starts, "").unwrap();
         let real = options_in(folder.clone()).chromedriver;
         let script = format!(
             "#!/bin/sh\necho >> {starts}\n[ $(wc -l < {starts}) -gt {ends_first} ] || {{ echo 'IPv4 port not available. Exiting...'; exit 1; }}\nexec {real} \"$@\"\n",
