@@ -154,8 +154,8 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let verifying = tokio::spawn(crate::trust::run(world.clone(), readers_end.clone()));
     let (grpc_addr, http_addr) = (listeners.grpc.address()?, listeners.http.address()?);
     let (scheme, keeping) = (listeners.http.scheme(), tokio::spawn(access.clone().run(readers_end.clone())));
-    let submitting = (settings.submit_timeout(), settings.server.submissions_max);
-    let services = Services::new(&world, &views, &handle, &webhooks, submitting, shutdown.clone());
+    let (submit_timeout, submissions_max) = (settings.submit_timeout(), settings.server.submissions_max);
+    let services = Services::new(&world, &views, &handle, &webhooks, submit_timeout, submissions_max, shutdown.clone());
     tokio::spawn(until(readers_end.clone(), rotation::resume(world.clone())));
     let looker = telemetry::watch(world.clone(), views, handle);
     let looker = tokio::spawn(until(readers_end.clone(), looker));

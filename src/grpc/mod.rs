@@ -85,7 +85,8 @@ impl Services {
         views: &Arc<Views>,
         engine: &EngineHandle,
         webhooks: &Webhooks,
-        (submit_timeout, submissions_max): (Duration, usize),
+        submit_timeout: Duration,
+        submissions_max: usize,
         shutdown: CancellationToken,
     ) -> Self {
         let (world, views, engine) = (world.clone(), views.clone(), engine.clone());
