@@ -1,6 +1,7 @@
 //! Each view against a fresh fold of the log: it must have taken in the same records, and hold what they make of it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -103,8 +104,8 @@ fn take_in(
     let (mut records, mut makers) = (Vec::new(), Vec::new());
     for item in items {
         match item {
-            FollowItem::Record(stored) => records.push(stored.clone()),
-            FollowItem::Maker(stored) if stored.sequence <= upto.1 => makers.push(stored.clone()),
+            FollowItem::Record(stored) => records.push(Arc::clone(stored)),
+            FollowItem::Maker(stored) if stored.sequence <= upto.1 => makers.push(Arc::clone(stored)),
             FollowItem::Maker(_) | FollowItem::Unreadable { .. } => {}
         }
     }

@@ -160,7 +160,7 @@ async fn read(follow: &mut dyn Follow, at: Sequence) -> Result<(Vec<FollowItem>,
 async fn histories(log: &dyn EventLog, known: &[(Shard, RegistrationId)]) -> Result<Option<Source>, ReplayError> {
     let mut items = Vec::new();
     for (shard, id) in known {
-        items.extend(log.load(*shard, *id).await?.into_iter().map(FollowItem::Record));
+        items.extend(log.load(*shard, *id).await?.into_iter().map(FollowItem::from));
         if items.len() > LOADED_RECORDS_MAX {
             return Ok(None);
         }
@@ -180,7 +180,7 @@ async fn loaded(
     for shard in all {
         let history = log.load(Shard(shard), id).await?;
         if !history.is_empty() {
-            let items: Vec<_> = history.into_iter().map(FollowItem::Record).collect();
+            let items: Vec<_> = history.into_iter().map(FollowItem::from).collect();
             return Ok(Source::Loaded(items.into_iter()));
         }
     }

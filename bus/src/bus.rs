@@ -22,6 +22,7 @@ use crate::nats_log::NatsLog;
 use crate::notify::NotifyLog;
 use crate::objects::NatsObjects;
 use crate::outbox::Outbox;
+use crate::tail::Tail;
 use crate::topology::Topology;
 use crate::whole::WholeLog;
 
@@ -159,13 +160,14 @@ impl Bus {
         ensure(&connection.jetstream, &options.topology).await?;
         let durability = durability(&connection, &options).await?;
         let mode = commit_mode(&durability, options.topology.replicas);
+        let tail = Tail::new(connection.clone());
         Ok(Self {
-            log: NatsLog::open(connection.clone(), mode).await?,
+            log: NatsLog::open(connection.clone(), mode, tail.clone()).await?,
             keys: Arc::new(KeyVault::open(connection.clone(), mode, (options.master, options.old_master)).await?),
             objects: NatsObjects::open(&connection).await?,
             notify: Arc::new(NotifyLog::open(connection.clone()).await?),
             outbox: Outbox::open(&connection).await?,
-            whole: WholeLog::over(connection.clone()).await?,
+            whole: WholeLog::over(connection.clone(), tail).await?,
             durability,
             embedded: options.embedded.is_some(),
             connection,

@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig, OrderedError};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
-use async_nats::jetstream::{Message, stream::Stream};
-use async_trait::async_trait;
+use async_nats::jetstream::Message;
 use events::{Sequence, subject};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::connection::Connection;
-use crate::log::{Follow, FollowError, FollowItem, Head, Page, Unavailable};
+use crate::log::{FollowError, Head, Unavailable};
 use crate::nats_log::head;
 use crate::whole::{RawMessage, RawPage};
 
@@ -28,7 +27,6 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// A reader of the stream.
 pub(crate) struct NatsFollow {
     connection: Connection,
-    stream: Stream<()>,
     /// Nothing while the server is away.
     messages: Option<Ordered>,
     connected: watch::Receiver<u64>,
@@ -56,32 +54,32 @@ enum Heard {
 }
 
 impl NatsFollow {
-    /// Follows everything behind a place.
-    pub async fn open(connection: Connection, after: Sequence) -> Result<Self, FollowError> {
-        let start = head(&connection).await?;
+    /// Follows everything behind a place; `start` is the end of the stream just before.
+    pub async fn open(connection: Connection, after: Sequence, start: Head) -> Result<Self, FollowError> {
         if after > start.last_sequence {
             return Err(FollowError::Rewound { seen: after, last: start.last_sequence });
         }
-        let stream = connection.jetstream.get_stream_no_info(subject::EVENTS_STREAM).await;
-        let stream = stream.map_err(|error| Unavailable::new("follow the log", error))?;
+        let mut follow = Self::behind(connection, after, start);
+        follow.reopen(start).await?;
+        Ok(follow)
+    }
+
+    /// The same of a stream that was at `start` when its reader began: whether it still is the same one is found out with
+    /// the first page.
+    pub fn behind(connection: Connection, after: Sequence, start: Head) -> Self {
         let connected = connection.connected();
-        let caught_up = after == start.last_sequence;
-        let heard = Instant::now();
-        let mut follow = Self {
+        Self {
             connection,
-            stream,
             messages: None,
             connected,
             seen: after,
             start,
-            caught_up,
+            caught_up: after >= start.last_sequence,
             told: false,
             anew: false,
             checked: after,
-            heard,
-        };
-        follow.reopen(start).await?;
-        Ok(follow)
+            heard: Instant::now(),
+        }
     }
 
     /// Replaces the consumer by one that begins after what was seen; `head` is the end of the stream just before.
@@ -94,7 +92,9 @@ impl NatsFollow {
             ..OrderedConfig::default()
         };
         let doing = "follow the log";
-        let mut consumer = self.stream.create_consumer(config).await.map_err(|error| Unavailable::new(doing, error))?;
+        let stream = self.connection.jetstream.get_stream_no_info(subject::EVENTS_STREAM).await;
+        let stream = stream.map_err(|error| Unavailable::new(doing, error))?;
+        let mut consumer = stream.create_consumer(config).await.map_err(|error| Unavailable::new(doing, error))?;
         let pending = consumer.info().await.map_err(|error| Unavailable::new(doing, error))?.num_pending;
         if pending == 0 {
             self.caught_up = true;
@@ -192,7 +192,7 @@ fn heard(next: Result<Message, OrderedError>) -> Heard {
 }
 
 impl NatsFollow {
-    /// As [`Follow::next_page`], of messages as they are stored.
+    /// As [`crate::Follow::next_page`], of messages as they are stored.
     pub async fn next_raw(&mut self, max: usize, max_wait: Duration) -> Result<RawPage, FollowError> {
         let deadline = Instant::now() + max_wait;
         let mut page = RawPage::default();
@@ -224,16 +224,5 @@ impl NatsFollow {
         page.anew = std::mem::take(&mut self.anew) || self.connected.has_changed().unwrap_or(false);
         self.told = self.caught_up;
         Ok(page)
-    }
-}
-
-#[async_trait]
-impl Follow for NatsFollow {
-    async fn next_page(&mut self, max: usize, max_wait: Duration) -> Result<Page, FollowError> {
-        let RawPage { items, caught_up, anew: _ } = self.next_raw(max, max_wait).await?;
-        let read = |message: &RawMessage| FollowItem::read(message.subject(), message.sequence, &message.payload);
-        // here, not by a filter of the consumer: with one the server looks through all subjects of a block for each message
-        let records = items.iter().filter(|message| subject::holds_records(message.subject()));
-        Ok(Page { items: records.map(read).collect(), caught_up })
     }
 }

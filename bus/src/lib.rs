@@ -44,6 +44,7 @@ mod read_only;
 mod rotation;
 mod server_conf;
 mod settle;
+mod tail;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod topology;

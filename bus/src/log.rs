@@ -1,5 +1,6 @@
 //! What the rest of the program may ask of the log, whatever keeps it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -63,14 +64,13 @@ pub struct Page {
     pub caught_up: bool,
 }
 
-/// One message of the log.
+/// One message of the log; cheap to clone, because all readers of a process share what was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "nearly every item is a record: a box would cost an allocation each")]
 pub enum FollowItem {
     /// A record of a registration.
-    Record(Stored),
+    Record(Arc<Stored>),
     /// A record of a maker.
-    Maker(StoredMaker),
+    Maker(Arc<StoredMaker>),
     /// A message that is no record of this program; to be reported and passed over.
     Unreadable {
         /// Its place in the stream.
@@ -83,7 +83,7 @@ pub enum FollowItem {
 impl FollowItem {
     /// Its place in the stream.
     #[must_use]
-    pub const fn sequence(&self) -> Sequence {
+    pub fn sequence(&self) -> Sequence {
         match self {
             Self::Record(stored) => stored.sequence,
             Self::Maker(stored) => stored.sequence,
@@ -97,17 +97,23 @@ impl FollowItem {
     }
 }
 
+impl From<Stored> for FollowItem {
+    fn from(stored: Stored) -> Self {
+        Self::Record(Arc::new(stored))
+    }
+}
+
 fn read(subject: &str, sequence: Sequence, payload: &[u8]) -> Result<FollowItem, String> {
     let hash = events::record::hash_of(payload);
     if let Some((shard, registration)) = subject::parse_registration(subject) {
         let record = Record::decode(payload).map_err(|error| error.to_string())?;
-        return Ok(FollowItem::Record(Stored { sequence, shard, registration, record, hash }));
+        return Ok(Stored { sequence, shard, registration, record, hash }.into());
     }
     let Some((_, connector)) = subject::parse_maker(subject) else {
         return Err("its subject names no registration and no maker".to_owned());
     };
     let record = Record::decode(payload).map_err(|error| error.to_string())?;
-    Ok(FollowItem::Maker(StoredMaker { sequence, connector: connector.to_owned(), record, hash }))
+    Ok(FollowItem::Maker(Arc::new(StoredMaker { sequence, connector: connector.to_owned(), record, hash })))
 }
 
 /// Which stream it is: another stream of the same name has another incarnation.

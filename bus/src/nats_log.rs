@@ -1,5 +1,6 @@
 //! The log on a JetStream server.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -11,12 +12,12 @@ use crate::batch::Guard;
 use crate::committer::{CommitMode, Committer};
 use crate::connection::Connection;
 use crate::direct::Direct;
-use crate::follow::NatsFollow;
 use crate::log::{
     AppendError, EventLog, Follow, FollowError, FollowItem, HISTORY_RECORDS_MAX, Head, Incarnation, LoadError,
     Unavailable,
 };
 use crate::meters;
+use crate::tail::Tail;
 
 /// The stream of all records on a server; cheap to clone.
 #[derive(Clone)]
@@ -24,13 +25,14 @@ pub struct NatsLog {
     connection: Connection,
     direct: Direct,
     committer: Committer,
+    tail: Tail,
 }
 
 impl NatsLog {
-    pub(crate) async fn open(connection: Connection, mode: CommitMode) -> Result<Self, Unavailable> {
+    pub(crate) async fn open(connection: Connection, mode: CommitMode, tail: Tail) -> Result<Self, Unavailable> {
         let direct = Direct::open(&connection, subject::EVENTS_STREAM).await?;
         let committer = Committer::start(connection.clone(), direct.clone(), mode);
-        Ok(Self { connection, direct, committer })
+        Ok(Self { connection, direct, committer, tail })
     }
 
     async fn commit(&self, subject: String, previous: Option<Link>, bytes: Bytes) -> Result<Link, AppendError> {
@@ -88,7 +90,7 @@ impl EventLog for NatsLog {
     }
 
     async fn follow(&self, from: Sequence) -> Result<Box<dyn Follow>, FollowError> {
-        Ok(Box::new(NatsFollow::open(self.connection.clone(), from.saturating_sub(1)).await?))
+        Ok(Box::new(self.tail.follow(from.saturating_sub(1)).await?))
     }
 
     async fn head(&self) -> Result<Head, Unavailable> {
@@ -113,8 +115,8 @@ fn is_linked(payload: &[u8], hash: RecordHash) -> bool {
 /// The registration's record in an item, or why it has none.
 pub(crate) fn readable(item: FollowItem) -> Result<Stored, LoadError> {
     match item {
-        FollowItem::Record(stored) => Ok(stored),
-        FollowItem::Maker(StoredMaker { sequence, .. }) => Err(foreign(sequence)),
+        FollowItem::Record(stored) => Ok(Arc::unwrap_or_clone(stored)),
+        FollowItem::Maker(stored) => Err(foreign(stored.sequence)),
         FollowItem::Unreadable { sequence, reason } => Err(LoadError::Unreadable { sequence, reason }),
     }
 }
@@ -122,8 +124,8 @@ pub(crate) fn readable(item: FollowItem) -> Result<Stored, LoadError> {
 /// The maker's record in an item, or why it has none.
 pub(crate) fn maker_readable(item: FollowItem) -> Result<StoredMaker, LoadError> {
     match item {
-        FollowItem::Maker(stored) => Ok(stored),
-        FollowItem::Record(Stored { sequence, .. }) => Err(foreign(sequence)),
+        FollowItem::Maker(stored) => Ok(Arc::unwrap_or_clone(stored)),
+        FollowItem::Record(stored) => Err(foreign(stored.sequence)),
         FollowItem::Unreadable { sequence, reason } => Err(LoadError::Unreadable { sequence, reason }),
     }
 }

@@ -11,6 +11,7 @@ use crate::committer::CommitMode;
 use crate::connection::Connection;
 use crate::log::{AppendError, EventLog, Follow, FollowError, Head, LoadError, Unavailable};
 use crate::nats_log::NatsLog;
+use crate::tail::Tail;
 use crate::whole::ReadOptions;
 
 /// Longest wait for the connection.
@@ -29,7 +30,7 @@ impl ReadOnlyLog {
     /// [`Unavailable`] when the server cannot be reached or has no log of ours.
     pub async fn open(url: &str, options: ReadOptions) -> Result<Self, Unavailable> {
         let connection = Connection::open(url, &options.into(), CONNECT_TIMEOUT).await?;
-        let log = NatsLog::open(connection, CommitMode::Pipelined).await?;
+        let log = NatsLog::open(connection.clone(), CommitMode::Pipelined, Tail::new(connection)).await?;
         log.head().await?;
         Ok(Self { log })
     }

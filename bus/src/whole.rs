@@ -14,6 +14,8 @@ use crate::connection::{Access, Connection};
 use crate::direct::Direct;
 use crate::follow::NatsFollow;
 use crate::log::{FollowError, FollowItem, Incarnation, Unavailable};
+use crate::nats_log::head;
+use crate::tail::{Tail, TailFollow};
 
 /// A message as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,10 +75,16 @@ impl From<ReadOptions> for Access {
 pub struct WholeLog {
     connection: Connection,
     direct: Direct,
+    tail: Tail,
 }
 
 /// One way through the whole stream.
-pub struct RawFollow(NatsFollow);
+pub struct RawFollow(Way);
+
+enum Way {
+    Alone(Box<NatsFollow>),
+    Shared(Box<TailFollow>),
+}
 
 impl RawMessage {
     pub(crate) const fn new(sequence: Sequence, subject: Subject, payload: Bytes) -> Self {
@@ -87,6 +95,12 @@ impl RawMessage {
     #[must_use]
     pub fn read(&self) -> FollowItem {
         FollowItem::read(&self.subject, self.sequence, &self.payload)
+    }
+
+    /// The same, if it stands where records do. Decided here, not by a filter of the consumer: with one the server looks
+    /// through all subjects of a block for each message.
+    pub(crate) fn record(&self) -> Option<FollowItem> {
+        subject::holds_records(&self.subject).then(|| self.read())
     }
 
     /// Where it was published.
@@ -116,11 +130,12 @@ impl WholeLog {
     /// # Errors
     /// [`Unavailable`] when the server cannot be reached.
     pub async fn connect(url: &str, options: ReadOptions, timeout: Duration) -> Result<Self, Unavailable> {
-        Self::over(Connection::open(url, &options.into(), timeout).await?).await
+        let connection = Connection::open(url, &options.into(), timeout).await?;
+        Self::over(connection.clone(), Tail::new(connection)).await
     }
 
-    pub(crate) async fn over(connection: Connection) -> Result<Self, Unavailable> {
-        Ok(Self { direct: Direct::open(&connection, subject::EVENTS_STREAM).await?, connection })
+    pub(crate) async fn over(connection: Connection, tail: Tail) -> Result<Self, Unavailable> {
+        Ok(Self { direct: Direct::open(&connection, subject::EVENTS_STREAM).await?, connection, tail })
     }
 
     /// What the server says of the stream; nothing when there is none.
@@ -164,8 +179,17 @@ impl WholeLog {
     /// # Errors
     /// [`FollowError`] when the server is away or the stream ends before `from`.
     pub async fn follow(&self, from: Sequence) -> Result<RawFollow, FollowError> {
-        let after = from.saturating_sub(1);
-        Ok(RawFollow(NatsFollow::open(self.connection.clone(), after).await?))
+        let start = head(&self.connection).await?;
+        let follow = NatsFollow::open(self.connection.clone(), from.saturating_sub(1), start).await?;
+        Ok(RawFollow(Way::Alone(Box::new(follow))))
+    }
+
+    /// The same for one who stays: what comes is read once for all readers of the process.
+    ///
+    /// # Errors
+    /// As for [`Self::follow`].
+    pub(crate) async fn follow_live(&self, from: Sequence) -> Result<RawFollow, FollowError> {
+        Ok(RawFollow(Way::Shared(Box::new(self.tail.follow(from.saturating_sub(1)).await?))))
     }
 
     /// From now on a lost connection is no news.
@@ -180,6 +204,9 @@ impl RawFollow {
     /// # Errors
     /// [`FollowError`] when the stream is not the one that was read before.
     pub async fn next_page(&mut self, max: usize, max_wait: Duration) -> Result<RawPage, FollowError> {
-        self.0.next_raw(max, max_wait).await
+        match &mut self.0 {
+            Way::Alone(follow) => follow.next_raw(max, max_wait).await,
+            Way::Shared(follow) => follow.next_raw(max, max_wait).await,
+        }
     }
 }

@@ -235,7 +235,7 @@ impl Engine {
         }
     }
 
-    fn on_record(&mut self, stored: Stored) {
+    fn on_record(&mut self, stored: Arc<Stored>) {
         let id = stored.registration;
         self.let_go(&stored);
         match self.slots.get_mut(id) {

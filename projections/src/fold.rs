@@ -1,5 +1,7 @@
-//! A page of the log folded in memory: each row is read once and written once, whatever the number of its records.
+//! Pages of the log folded in memory: what changed is written to the store now and then, each row once, whatever the number
+//! of its records.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -12,32 +14,12 @@ use crate::keys;
 use crate::row::Row;
 use crate::store::{Store, Writes};
 
-/// Most records in one page: bounds the memory of a fold and how long a batch holds readers up.
+/// Most records in one page: bounds the memory of a fold and how long it holds readers up.
 pub const PAGE_RECORDS_MAX: usize = 4_096;
 /// Most rows of registrations under way that are kept in memory (some 600 bytes each); others are read when needed.
 const HOT_ROWS_MAX: usize = 32_768;
-
-/// What became of a page.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Applied {
-    /// How far the view has come.
-    pub sequence: Sequence,
-    /// Each registration that the page changed, once.
-    pub changed: Vec<Change>,
-}
-
-/// What a page made of one registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
-    /// Which.
-    pub id: RegistrationId,
-    /// Its status before the page; nothing when it is new.
-    pub before: Option<Status>,
-    /// Its status now.
-    pub after: Status,
-    /// Its last record.
-    pub sequence: Sequence,
-}
+/// Rows that have changed after which they are written: bounds how long that holds the next page up.
+pub(crate) const UNWRITTEN_ROWS_MAX: usize = 4_096;
 
 /// One record, and what it made of its registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,48 +32,42 @@ pub struct Update {
     pub events: Vec<Event>,
 }
 
-/// Rows of registrations under way, so that only a new id is looked up in the store. A cache: it may lose any row.
+/// Rows that are not in the store as they are now, and those of registrations under way, so that only a new id is looked up
+/// in the store.
 #[derive(Default)]
-pub(crate) struct Hot(HashMap<RegistrationId, Row>);
-
-/// A page under way.
-pub(crate) struct Fold<'a> {
-    store: &'a Store,
-    hot: &'a mut Hot,
-    rows: HashMap<RegistrationId, Touched>,
-    /// The last record taken in.
-    at: Checkpoint,
-    /// What watchers will be told; nothing when nobody watches.
-    updates: Option<Vec<Update>>,
+pub(crate) struct Memory {
+    rows: HashMap<RegistrationId, Held>,
+    /// Rows that have changed since they were written, each once.
+    changed: Vec<RegistrationId>,
 }
 
-/// A row that the page touches.
-struct Touched {
+struct Held {
     row: Row,
     /// Its status in the store; nothing when it is not there yet.
     stored: Option<Status>,
     /// Under which owner it is found in the store; nothing when it is not, or not any more.
     owner: Option<[u8; 16]>,
+    is_changed: bool,
 }
 
-/// A page folded, to be written.
-pub(crate) struct Folded {
-    rows: HashMap<RegistrationId, Touched>,
+/// A page under way.
+pub(crate) struct Fold<'a> {
+    pub store: &'a Store,
+    pub memory: &'a mut Memory,
+    /// The last record taken in.
     pub at: Checkpoint,
-    pub updates: Vec<Update>,
+    pub counts: Counts,
+    /// What watchers will be told; nothing when nobody watches.
+    pub updates: Option<Vec<Update>>,
 }
 
-impl<'a> Fold<'a> {
-    /// Begins after `at`.
-    pub(crate) fn new(store: &'a Store, hot: &'a mut Hot, at: Checkpoint, watched: bool) -> Self {
-        Self { store, hot, rows: HashMap::new(), at, updates: watched.then(Vec::new) }
-    }
-
-    /// Takes in `page`; records that were taken in before are passed over. Writes nothing.
-    pub(crate) fn page(mut self, page: &[Stored]) -> Result<Folded, ViewError> {
+impl Fold<'_> {
+    /// Takes in `page`; records that were taken in before are passed over. Writes nothing. After an error what is in memory
+    /// is half of a page.
+    pub(crate) fn page<S: Borrow<Stored>>(&mut self, page: &[S]) -> Result<(), ViewError> {
         let known = self.at.sequence;
         let mut last = 0;
-        for stored in page {
+        for stored in page.iter().map(Borrow::borrow) {
             if stored.sequence <= last {
                 return Err(ViewError::OutOfOrder { sequence: stored.sequence, source: None });
             }
@@ -100,73 +76,91 @@ impl<'a> Fold<'a> {
                 self.record(stored)?;
             }
         }
-        Ok(Folded { rows: self.rows, at: self.at, updates: self.updates.unwrap_or_default() })
+        Ok(())
     }
 
     fn record(&mut self, stored: &Stored) -> Result<(), ViewError> {
         let out_of_order = |source| ViewError::OutOfOrder { sequence: stored.sequence, source: Some(source) };
-        let touched = match self.rows.entry(stored.registration) {
-            Entry::Occupied(entry) => {
-                let touched = entry.into_mut();
-                touched.row.apply(stored).map_err(out_of_order)?;
-                touched
-            }
-            Entry::Vacant(entry) => match self.hot.find(self.store, stored.registration)? {
-                Some(mut row) => {
-                    let (status, owner) = (row.status(), owner_of(&row));
-                    row.apply(stored).map_err(out_of_order)?;
-                    entry.insert(Touched { row, stored: Some(status), owner })
-                }
+        let held = match self.memory.rows.entry(stored.registration) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => match self.store.row_of(stored.registration)? {
+                Some(row) => entry.insert(Held::of_store(row)),
                 None => {
                     let row = Row::begin(stored).map_err(out_of_order)?;
-                    entry.insert(Touched { row, stored: None, owner: None })
+                    self.counts.moved(None, row.status());
+                    entry.insert(Held { row, stored: None, owner: None, is_changed: false })
                 }
             },
         };
+        let before = held.row.status();
+        held.row.apply(stored).map_err(out_of_order)?;
+        self.counts.moved(Some(before), held.row.status());
+        if !std::mem::replace(&mut held.is_changed, true) {
+            self.memory.changed.push(stored.registration);
+        }
         if let Some(updates) = &mut self.updates {
             let events = stored.record.events.clone();
-            updates.push(Update { sequence: stored.sequence, row: touched.row.clone(), events });
+            updates.push(Update { sequence: stored.sequence, row: held.row.clone(), events });
         }
         self.at.take(stored.sequence, stored.hash);
         Ok(())
     }
 }
 
-impl Folded {
-    /// Each row that is touched, once.
-    pub(crate) fn changed(&self) -> Vec<Change> {
-        let change = |(id, touched): (&RegistrationId, &Touched)| Change {
-            id: *id,
-            before: touched.stored,
-            after: touched.row.status(),
-            sequence: touched.row.registration.last.sequence,
-        };
-        self.rows.iter().map(change).collect()
+impl Memory {
+    /// The row of a registration, if it is kept.
+    pub(crate) fn row_of(&self, id: RegistrationId) -> Option<&Row> {
+        self.rows.get(&id).map(|held| &held.row)
     }
 
-    /// All writes of the page and its checkpoint.
-    pub(crate) fn writes(&self, counts: Counts) -> Result<Writes, ViewError> {
+    /// How many rows the store does not have as they are now.
+    pub(crate) const fn unwritten(&self) -> usize {
+        self.changed.len()
+    }
+
+    /// All writes that are due, and the checkpoint of all records that they come from.
+    pub(crate) fn writes(&self, at: Checkpoint, counts: Counts) -> Result<Writes, ViewError> {
         let mut writes = Writes::default();
-        for (id, touched) in &self.rows {
-            touched.write(*id, &mut writes)?;
+        for (id, held) in self.changed.iter().filter_map(|id| Some((id, self.rows.get(id)?))) {
+            held.write(*id, &mut writes)?;
         }
-        let saved = Saved { checkpoint: self.at, counts }.to_bytes().ok_or(ViewError::Undecodable)?;
+        let saved = Saved { checkpoint: at, counts }.to_bytes().ok_or(ViewError::Undecodable)?;
         writes.put(keys::CHECKPOINT, &saved);
         Ok(writes)
     }
 
-    /// Keeps the rows that will change again soon.
-    pub(crate) fn cool(self, hot: &mut Hot) -> Vec<Update> {
-        for (id, touched) in self.rows {
-            if !touched.row.status().is_settled() && hot.0.len() < HOT_ROWS_MAX {
-                hot.0.insert(id, touched.row);
+    /// They are written: keeps the rows that will change again soon.
+    pub(crate) fn written(&mut self) {
+        for id in self.changed.drain(..) {
+            let Entry::Occupied(mut entry) = self.rows.entry(id) else { continue };
+            if entry.get().row.status().is_settled() {
+                entry.remove();
+            } else {
+                entry.get_mut().is_written();
             }
         }
-        self.updates
+        if self.rows.len() > HOT_ROWS_MAX {
+            // any is as good as another; half, so that it is not done each time
+            let mut surplus = self.rows.len() - HOT_ROWS_MAX / 2;
+            self.rows.retain(|_, _| {
+                let goes = surplus > 0;
+                surplus = surplus.saturating_sub(1);
+                !goes
+            });
+        }
     }
 }
 
-impl Touched {
+impl Held {
+    fn of_store(row: Row) -> Self {
+        let (stored, owner) = (Some(row.status()), owner_of(&row));
+        Self { row, stored, owner, is_changed: false }
+    }
+
+    fn is_written(&mut self) {
+        (self.stored, self.owner, self.is_changed) = (Some(self.row.status()), owner_of(&self.row), false);
+    }
+
     fn write(&self, id: RegistrationId, writes: &mut Writes) -> Result<(), ViewError> {
         let (row, submission) = (&self.row, self.row.submission);
         writes.put(&keys::row(submission), &codec::encode(row)?);
@@ -208,7 +202,7 @@ fn owner_of(row: &Row) -> Option<[u8; 16]> {
     row.registration.forgetting.is_none().then_some(row.registration.owner_ref)
 }
 
-impl Touched {
+impl Held {
     /// Found by its reference only while it is its owner's turn: an index for all would cost each registration a write.
     fn write_reference(&self, id: RegistrationId, writes: &mut Writes) {
         let is_there = |status: &Status| *status == Status::ManualRequired;
@@ -218,15 +212,6 @@ impl Touched {
             (false, true) => writes.put(&key, &[]),
             (true, false) => writes.remove(&key),
             (true, true) | (false, false) => {}
-        }
-    }
-}
-
-impl Hot {
-    fn find(&mut self, store: &Store, id: RegistrationId) -> Result<Option<Row>, ViewError> {
-        match self.0.remove(&id) {
-            Some(row) => Ok(Some(row)),
-            None => store.row_of(id),
         }
     }
 }

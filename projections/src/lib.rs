@@ -25,7 +25,7 @@ pub use analytics::{
 pub use checkpoint::{Checkpoint, Counts};
 pub use error::{Doubt, ListError, NotYet, ViewError};
 pub use fingerprint::{Fingerprint, Part};
-pub use fold::{Applied, Change, PAGE_RECORDS_MAX, Update};
+pub use fold::{PAGE_RECORDS_MAX, Update};
 pub use list::{Filter, PAGE_ROWS_MAX, Page};
 pub use opening::SetAside;
 pub use past::{OPEN_MAX, Past, Taken, Wanted};

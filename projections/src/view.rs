@@ -1,5 +1,6 @@
 //! The status view: one writer takes in pages of the log, many readers look at rows and wait for sequences.
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -10,19 +11,18 @@ use tokio::sync::{broadcast, watch};
 use crate::checkpoint::{Checkpoint, Counts, Saved};
 use crate::error::{Doubt, ListError, NotYet, ViewError};
 use crate::fingerprint::{Fingerprint, Part};
-use crate::fold::{Applied, Fold, Folded, Hot, PAGE_RECORDS_MAX, Update};
+use crate::fold::{Fold, Memory, PAGE_RECORDS_MAX, UNWRITTEN_ROWS_MAX, Update};
 use crate::keys;
 use crate::list::{self, Filter, Page};
 use crate::opening::{self, OpenedStore, SetAside};
 use crate::row::Row;
 use crate::store::Store;
 
-/// How often `tick` should be called: what is not flushed can be lost with the machine, and is then read again.
+/// How often `tick` should be called, and how old a change becomes before it is written: what is not written is lost with the
+/// process, and is then read again from the log.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(250);
 /// Most rows that are looked at of one reference.
 pub const ALIKE_MAX: usize = 64;
-/// Batches after which a flush is due at the latest: rarer flushes deadlocked sled over hot keys.
-const BATCHES_PER_FLUSH: u32 = 64;
 /// Updates that a slow watcher may be behind before it is told that it missed some: two full pages.
 pub const UPDATES_MAX: usize = 2 * PAGE_RECORDS_MAX;
 
@@ -45,8 +45,10 @@ pub struct Opened {
 struct Shared {
     dir: PathBuf,
     incarnation: i64,
-    /// Written to under the write lock, so that a reader sees a whole page or nothing of it.
+    /// Written to under the write lock, so that a reader sees a whole batch or nothing of it.
     store: RwLock<Option<Store>>,
+    /// What is ahead of the store; its lock is taken after that of the store.
+    memory: RwLock<Memory>,
     writer: Mutex<Writer>,
     counts: Mutex<Counts>,
     position: watch::Sender<Sequence>,
@@ -55,8 +57,8 @@ struct Shared {
 
 struct Writer {
     at: Checkpoint,
-    hot: Hot,
-    unflushed_batches: u32,
+    /// When the oldest change was made that is not written.
+    unwritten_since: Option<Instant>,
     /// Since an error, memory and store may differ.
     in_doubt: bool,
 }
@@ -77,6 +79,7 @@ impl StatusView {
             dir: dir.to_owned(),
             incarnation,
             store: RwLock::new(Some(store)),
+            memory: RwLock::default(),
             writer: Mutex::new(Writer::new(at)),
             counts: Mutex::new(saved.map(|saved| saved.counts).unwrap_or_default()),
             position: watch::Sender::new(at.sequence),
@@ -85,12 +88,13 @@ impl StatusView {
         Ok(Opened { view: Self(Arc::new(shared)), from: at.sequence + 1, checkpoint, set_aside })
     }
 
-    /// Takes in the next page of the log: rows and checkpoint in one atomic batch. Records that were taken in before are
-    /// passed over, so a page may come twice. Blocks; one caller at a time.
+    /// Takes in the next page of the log and tells how far it has come. Readers see it at once; the store gets rows and
+    /// checkpoint in one atomic batch, later. Records that were taken in before are passed over, so a page may come twice.
+    /// Blocks; one caller at a time.
     ///
     /// # Errors
     /// [`ViewError`]; when it [needs a rebuild](ViewError::needs_rebuild), nothing is taken in until [`Self::start_over`].
-    pub fn apply(&self, page: &[Stored]) -> Result<Applied, ViewError> {
+    pub fn apply<S: Borrow<Stored>>(&self, page: &[S]) -> Result<Sequence, ViewError> {
         if page.len() > PAGE_RECORDS_MAX {
             return Err(ViewError::PageTooLong { records: page.len() });
         }
@@ -110,18 +114,24 @@ impl StatusView {
         advance(&self.0.position, sequence);
     }
 
-    /// Flushes what is not flushed yet; to be called every [`FLUSH_EVERY`]. Blocks.
+    /// Writes what has waited for [`FLUSH_EVERY`], and should be called as often. Blocks.
     ///
     /// # Errors
     /// [`ViewError`] as for [`Self::apply`].
     pub fn tick(&self) -> Result<(), ViewError> {
         let mut writer = lock(&self.0.writer);
-        if writer.in_doubt || writer.unflushed_batches == 0 {
-            return Ok(());
+        if writer.unwritten_since.is_some_and(|since| since.elapsed() >= FLUSH_EVERY) {
+            self.0.write_out(&mut writer)?;
         }
-        let flushed = self.flush(&mut writer);
-        writer.in_doubt = flushed.is_err();
-        flushed
+        Ok(())
+    }
+
+    /// Writes everything that is taken in. Blocks.
+    ///
+    /// # Errors
+    /// [`ViewError`] as for [`Self::apply`].
+    pub fn write(&self) -> Result<(), ViewError> {
+        self.0.write_out(&mut lock(&self.0.writer))
     }
 
     /// Moves the folder aside and goes on with an empty view: follow the log from sequence 1. For a caller whose page
@@ -148,16 +158,21 @@ impl StatusView {
     /// # Errors
     /// [`ViewError`] when the store cannot be read.
     pub fn get(&self, id: RegistrationId) -> Result<Option<Row>, ViewError> {
-        self.read(|store| store.row_of(id))
+        let memory = self.0.memory.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = memory.row_of(id) {
+            return Ok(Some(row.clone()));
+        }
+        drop(memory);
+        self.0.read(|store| store.row_of(id))
     }
 
     /// The rows whose owner's turn it is (MANUAL_REQUIRED) with this reference, newest first, at most [`ALIKE_MAX`]:
-    /// a reference is short, so that some may share it.
+    /// a reference is short, so that some may share it. Blocks.
     ///
     /// # Errors
     /// As for [`Self::get`].
     pub fn waiting_for_owner(&self, reference: &str) -> Result<Vec<Row>, ViewError> {
-        self.read(|store| {
+        self.read_written(|store| {
             let entries = store.newest(&keys::reference(reference), Sequence::MAX, ALIKE_MAX)?;
             let rows = entries.into_iter().map(|(sequence, _)| store.row_at(sequence));
             rows.filter_map(Result::transpose).collect()
@@ -165,12 +180,12 @@ impl StatusView {
     }
 
     /// A page of at most `rows_max` rows (1 to [`crate::PAGE_ROWS_MAX`]), newest submission first, after `token`.
-    /// Rows that come while a list is read stand before its first page and change none of the later ones.
+    /// Rows that come while a list is read stand before its first page and change none of the later ones. Blocks.
     ///
     /// # Errors
     /// [`ListError::BadToken`] when the token was not given for this filter; [`ListError::View`] as for [`Self::get`].
     pub fn list(&self, filter: &Filter, rows_max: usize, token: Option<&str>) -> Result<Page, ListError> {
-        self.read(|store| list::page(store, filter, rows_max, token))
+        self.read_written(|store| list::page(store, filter, rows_max, token))
     }
 
     /// How many registrations have which status.
@@ -220,9 +235,10 @@ impl StatusView {
     /// # Errors
     /// As for [`Self::get`].
     pub fn fingerprint(&self) -> Result<Fingerprint, ViewError> {
-        let writer = lock(&self.0.writer);
+        let mut writer = lock(&self.0.writer);
+        self.0.write_out(&mut writer)?;
         let mut parts = Vec::new();
-        self.read(|store| {
+        self.0.read(|store| {
             store.each(keys::row(0)..keys::row(Sequence::MAX), |key, value| {
                 let key = keys::sequence_of(key).ok_or(ViewError::Undecodable)?;
                 parts.push(Part { what: "row", key, hash: Part::hash_of(&[value]) });
@@ -232,51 +248,44 @@ impl StatusView {
         Ok(Fingerprint { checkpoint: writer.at, parts })
     }
 
-    /// The registration whose submission stands at a sequence, if there is one.
+    /// The registration whose submission stands at a sequence, if there is one. Blocks.
     ///
     /// # Errors
     /// As for [`Self::get`].
     pub fn submitted_at(&self, sequence: Sequence) -> Result<Option<RegistrationId>, ViewError> {
-        Ok(self.read(|store| store.row_at(sequence))?.map(|row| row.registration.id))
+        Ok(self.read_written(|store| store.row_at(sequence))?.map(|row| row.registration.id))
     }
 
-    fn take_in(&self, writer: &mut Writer, page: &[Stored]) -> Result<Applied, ViewError> {
-        let watched = self.0.updates.receiver_count() > 0;
-        let folded = self.read(|store| Fold::new(store, &mut writer.hot, writer.at, watched).page(page))?;
-        if folded.at == writer.at {
-            return Ok(Applied { sequence: folded.at.sequence, changed: Vec::new() });
+    fn take_in<S: Borrow<Stored>>(&self, writer: &mut Writer, page: &[S]) -> Result<Sequence, ViewError> {
+        let (at, counts, watched) = (writer.at, self.counts(), self.0.updates.receiver_count() > 0);
+        let (at, counts, updates) = self.0.read(|store| {
+            let memory = &mut *self.0.memory.write().unwrap_or_else(PoisonError::into_inner);
+            let mut fold = Fold { store, memory, at, counts, updates: watched.then(Vec::new) };
+            fold.page(page)?;
+            Ok::<_, ViewError>((fold.at, fold.counts, fold.updates))
+        })?;
+        if at != writer.at {
+            writer.at = at;
+            writer.unwritten_since.get_or_insert_with(Instant::now);
+            *lock(&self.0.counts) = counts;
+            for update in updates.into_iter().flatten() {
+                // fails only when the last watcher has just left
+                drop(self.0.updates.send(Arc::new(update)));
+            }
+            self.0.position.send_replace(at.sequence);
         }
-        let applied = Applied { sequence: folded.at.sequence, changed: folded.changed() };
-        let mut counts = self.counts();
-        applied.changed.iter().for_each(|change| counts.moved(change.before, change.after));
-        let writes = folded.writes(counts)?;
-        let slot = self.0.store.write().unwrap_or_else(PoisonError::into_inner);
-        slot.as_ref().ok_or(ViewError::Closed)?.write(writes)?;
-        drop(slot);
-        writer.at = folded.at;
-        writer.unflushed_batches += 1;
-        *lock(&self.0.counts) = counts;
-        self.tell(folded, &mut writer.hot);
-        if writer.unflushed_batches >= BATCHES_PER_FLUSH {
-            self.flush(writer)?;
+        if self.0.unwritten() >= UNWRITTEN_ROWS_MAX {
+            self.0.write_out(writer)?;
         }
-        Ok(applied)
+        Ok(at.sequence)
     }
 
-    /// Tells watchers and waiters, once everything is written.
-    fn tell(&self, folded: Folded, hot: &mut Hot) {
-        let sequence = folded.at.sequence;
-        for update in folded.cool(hot) {
-            // fails only when the last watcher has just left
-            drop(self.0.updates.send(Arc::new(update)));
+    /// Looks into the store after everything that is taken in was written. A view in doubt shows what it has.
+    fn read_written<T, E: From<ViewError>>(&self, look: impl FnOnce(&Store) -> Result<T, E>) -> Result<T, E> {
+        if self.0.unwritten() > 0 {
+            self.write()?;
         }
-        self.0.position.send_replace(sequence);
-    }
-
-    fn flush(&self, writer: &mut Writer) -> Result<(), ViewError> {
-        self.read(Store::flush)?;
-        writer.unflushed_batches = 0;
-        Ok(())
+        self.0.read(look)
     }
 
     fn renew(
@@ -289,20 +298,59 @@ impl StatusView {
         let OpenedStore { store, set_aside, .. } = opening::open_anew::<Saved>(&self.0.dir, why, now)?;
         *slot = Some(store);
         *writer = Writer::new(Checkpoint::nothing_seen(self.0.incarnation));
+        *self.0.memory.write().unwrap_or_else(PoisonError::into_inner) = Memory::default();
         *lock(&self.0.counts) = Counts::default();
         self.0.position.send_replace(0);
         set_aside.ok_or(ViewError::Closed)
     }
+}
 
+impl Shared {
     fn read<T, E: From<ViewError>>(&self, look: impl FnOnce(&Store) -> Result<T, E>) -> Result<T, E> {
-        let slot = self.0.store.read().unwrap_or_else(PoisonError::into_inner);
+        let slot = self.store.read().unwrap_or_else(PoisonError::into_inner);
         look(slot.as_ref().ok_or(ViewError::Closed)?)
+    }
+
+    fn unwritten(&self) -> usize {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner).unwritten()
+    }
+
+    /// Rows and checkpoint in one atomic batch; nothing while the view is in doubt.
+    fn write_out(&self, writer: &mut Writer) -> Result<(), ViewError> {
+        if writer.in_doubt || writer.unwritten_since.is_none() {
+            return Ok(());
+        }
+        let written = self.write_changes(writer.at);
+        writer.in_doubt = written.is_err();
+        writer.unwritten_since = None;
+        written
+    }
+
+    fn write_changes(&self, at: Checkpoint) -> Result<(), ViewError> {
+        let counts = *lock(&self.counts);
+        let writes = self.memory.read().unwrap_or_else(PoisonError::into_inner).writes(at, counts)?;
+        let slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().ok_or(ViewError::Closed)?.write(writes)?;
+        drop(slot);
+        // only now: before, the store does not have them
+        self.memory.write().unwrap_or_else(PoisonError::into_inner).written();
+        self.read(Store::flush)
+    }
+}
+
+/// What was taken in last is written, so that the next start need not read it again.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = std::mem::replace(writer, Writer::new(writer.at));
+        // an error costs no more than that
+        drop(self.write_out(&mut writer));
     }
 }
 
 impl Writer {
     fn new(at: Checkpoint) -> Self {
-        Self { at, hot: Hot::default(), unflushed_batches: 0, in_doubt: false }
+        Self { at, unwritten_since: None, in_doubt: false }
     }
 }
 

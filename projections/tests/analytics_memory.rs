@@ -12,6 +12,9 @@ use events::{
 use regflow_projections::{AnalyticsView, MetricsFilter, Window};
 use uuid::Uuid;
 
+/// Nothing of makers.
+const NO_MAKERS: &[events::StoredMaker] = &[];
+
 const EVENTS: u64 = 1_000_000;
 const PAGE_RECORDS: usize = 1_024;
 /// Days over which they are spread.
@@ -106,7 +109,7 @@ fn folding_a_million_events_keeps_the_whole_process_under_100_mb() {
         page.extend(source.next());
         if page.len() >= PAGE_RECORDS || source.events >= EVENTS {
             let begun = Instant::now();
-            view.apply(&page, &[]).unwrap();
+            view.apply(&page, NO_MAKERS).unwrap();
             view.tick().unwrap();
             took += begun.elapsed();
             page.clear();

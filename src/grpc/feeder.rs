@@ -149,7 +149,7 @@ impl StatusFeed {
         Self { view, left_out: Arc::default() }
     }
 
-    fn leave_out(&self, records: &[Stored], sequence: Sequence) {
+    fn leave_out(&self, records: &[Arc<Stored>], sequence: Sequence) {
         if let Some(stored) = records.iter().find(|stored| stored.sequence == sequence) {
             let id = stored.registration;
             tracing::error!(%id, sequence, "a record does not follow the one before it; the view leaves its registration out");
@@ -167,8 +167,8 @@ impl Fed for StatusFeed {
 
     fn take_in(&self, items: Vec<FollowItem>) -> Result<(), ViewError> {
         let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let wanted = |stored: &Stored| !left_out.contains(&stored.registration);
-        let records: Vec<Stored> = items.into_iter().filter_map(registration).filter(wanted).collect();
+        let wanted = |stored: &Arc<Stored>| !left_out.contains(&stored.registration);
+        let records: Vec<Arc<Stored>> = items.into_iter().filter_map(registration).filter(wanted).collect();
         if !records.is_empty() {
             let applied = self.view.apply(&records);
             if let Err(ViewError::OutOfOrder { sequence, .. }) = &applied {
@@ -189,7 +189,7 @@ impl Fed for StatusFeed {
 }
 
 /// The engine reports what cannot be read; a view only passes it over.
-fn registration(item: FollowItem) -> Option<Stored> {
+fn registration(item: FollowItem) -> Option<Arc<Stored>> {
     match item {
         FollowItem::Record(stored) => Some(stored),
         FollowItem::Maker(_) | FollowItem::Unreadable { .. } => None,

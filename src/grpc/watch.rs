@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bus::{EventLog, FollowItem};
 use connectors::Catalog;
-use events::{Event, RegistrationId, Sequence, Stored, StoredMaker};
+use events::{Event, RegistrationId, Sequence, Stored};
 use projections::{Row, Update};
 use proto::v1;
 use tokio::sync::Semaphore;
@@ -134,9 +134,10 @@ impl Watcher {
                 Err(error) => return self.fail(unavailable(&error)).await,
             };
             for item in page.items.into_iter().take_while(|item| item.sequence() <= upto) {
+                let sequence = item.sequence();
                 match item {
                     FollowItem::Record(stored) => self.send_stored(&stored).await?,
-                    FollowItem::Maker(StoredMaker { sequence, .. }) | FollowItem::Unreadable { sequence, .. } => {
+                    FollowItem::Maker(_) | FollowItem::Unreadable { .. } => {
                         self.after = sequence;
                     }
                 }

@@ -153,7 +153,7 @@ async fn records_of(data: &Path) -> (i64, Vec<events::Stored>) {
         for item in follow.next_page(100, PATIENCE).await.unwrap().items {
             at = item.sequence();
             if let FollowItem::Record(stored) = item {
-                records.push(stored);
+                records.push(std::sync::Arc::unwrap_or_clone(stored));
             }
         }
     }

@@ -10,6 +10,11 @@ use regflow_audit::{AsOf, Moment, as_of, as_of_into};
 
 use crate::story::{BEGIN, MAKERS, Teller};
 
+/// Nothing of makers.
+const NO_MAKERS: &[events::StoredMaker] = &[];
+/// Nothing of registrations.
+const NO_RECORDS: &[events::Stored] = &[];
+
 const STEPS: usize = 600;
 const SNAPSHOT_EVERY: usize = 50;
 const ROWS: usize = 20;
@@ -73,12 +78,12 @@ impl Live {
                     self.guards.take(&stored);
                     let page = [stored];
                     self.status.apply(&page).unwrap();
-                    self.analytics.apply(&page, &[]).unwrap();
+                    self.analytics.apply(&page, NO_MAKERS).unwrap();
                 }
                 FollowItem::Maker(stored) => {
                     self.now = self.now.max(stored.record.at);
                     self.guards.take_maker(&stored);
-                    self.analytics.apply(&[], &[stored]).unwrap();
+                    self.analytics.apply(NO_RECORDS, &[stored]).unwrap();
                 }
                 FollowItem::Unreadable { .. } => unreachable!(),
             }

@@ -289,7 +289,7 @@ impl Trust {
         let mut follow = tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(()),
-            follow = self.0.log.follow(verifier.tree.size() + 1) => follow?,
+            follow = self.0.log.follow_live(verifier.tree.size() + 1) => follow?,
         };
         let mut signed_at = Instant::now();
         while !shutdown.is_cancelled() {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use events::{Registration, RegistrationId, Sequence, Shard, Stored, Timestamp};
 
@@ -12,7 +13,7 @@ pub(super) enum Slot {
     /// In a line, or waiting for a time.
     Idle(Box<Registration>, Place),
     /// With its driver; what the log says meanwhile.
-    Driving(Vec<Stored>),
+    Driving(Vec<Arc<Stored>>),
     /// Came to rest at this sequence, which the fold has not seen yet.
     Resting(Sequence),
 }

@@ -1,5 +1,6 @@
 //! The analytics view: one writer takes in pages of the log, many readers ask.
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -81,7 +82,11 @@ impl AnalyticsView {
     ///
     /// # Errors
     /// [`ViewError`]; when it [needs a rebuild](ViewError::needs_rebuild), nothing is taken in until [`Self::start_over`].
-    pub fn apply(&self, registrations: &[Stored], makers: &[StoredMaker]) -> Result<(), ViewError> {
+    pub fn apply<R, M>(&self, registrations: &[R], makers: &[M]) -> Result<(), ViewError>
+    where
+        R: Borrow<Stored>,
+        M: Borrow<StoredMaker>,
+    {
         let records = registrations.len() + makers.len();
         if records > PAGE_RECORDS_MAX {
             return Err(ViewError::PageTooLong { records });
@@ -253,8 +258,13 @@ impl AnalyticsView {
 
 impl Inner {
     /// Both lists together in the order of the log.
-    fn take_in(&mut self, registrations: &[Stored], makers: &[StoredMaker]) -> Result<(), ViewError> {
-        let (mut registrations, mut makers) = (registrations.iter().peekable(), makers.iter().peekable());
+    fn take_in<R, M>(&mut self, registrations: &[R], makers: &[M]) -> Result<(), ViewError>
+    where
+        R: Borrow<Stored>,
+        M: Borrow<StoredMaker>,
+    {
+        let mut registrations = registrations.iter().map(Borrow::borrow).peekable();
+        let mut makers = makers.iter().map(Borrow::borrow).peekable();
         let mut last = 0;
         loop {
             let maker_first = match (registrations.peek(), makers.peek()) {

@@ -13,6 +13,11 @@ use uuid::Uuid;
 use super::{DAY, MIDNIGHT, all_of, ever, metrics, minutes, story, view, window};
 use crate::history::{Log, id, owner, packet};
 
+/// Nothing of makers.
+const NO_MAKERS: &[events::StoredMaker] = &[];
+/// Nothing of registrations.
+const NO_RECORDS: &[events::Stored] = &[];
+
 #[test]
 fn each_outcome_goes_into_its_minute_hour_and_day() {
     let (_folder, view) = view();
@@ -22,7 +27,7 @@ fn each_outcome_goes_into_its_minute_hour_and_day() {
     log.attempt(3, "norrland", Some(ErrorKind::Validation), 30);
     log.now = Some(minutes(60));
     log.attempt(4, "norrland", None, 60);
-    view.apply(&log.records, &[]).unwrap();
+    view.apply(&log.records, NO_MAKERS).unwrap();
 
     let by_minute = metrics(&view, Resolution::Minute);
     let [series] = by_minute.series.as_slice() else { panic!("{by_minute:#?}") };
@@ -65,7 +70,7 @@ fn the_finest_resolution_that_fits_and_is_kept_is_chosen() {
     let (_folder, view) = view();
     let mut log = Log::beginning(minutes(0));
     log.attempt(1, "norrland", None, 40);
-    view.apply(&log.records, &[]).unwrap();
+    view.apply(&log.records, NO_MAKERS).unwrap();
     let chosen = |start, end| view.metrics(window(minutes(start), minutes(end)), &MetricsFilter::default());
     let resolution = |start, end| chosen(start, end).unwrap().resolution;
     assert_eq!(resolution(-1_440, 0), Resolution::Minute);
@@ -93,14 +98,14 @@ fn an_outcome_is_counted_once_and_only_of_the_attempt_under_way() {
         vec![AttemptStarted { attempt: 2, method: Method::Api, connector: String::new(), sends: None }.into()],
     );
     log.append(id(1), vec![found.into()]);
-    view.apply(&log.records, &[]).unwrap();
+    view.apply(&log.records, NO_MAKERS).unwrap();
     let total = metrics(&view, Resolution::Day).total;
     assert_eq!((total.attempts(), total.succeeded()), (1, 0));
 
     let done =
         AttemptSucceeded { attempt: 2, already_registered: false, latency_ms: 5, evidence: None, received: None };
     let done = log.append(id(1), vec![done.into()]);
-    view.apply(&[done], &[]).unwrap();
+    view.apply(&[done], NO_MAKERS).unwrap();
     let metrics = metrics(&view, Resolution::Day);
     assert_eq!((metrics.total.attempts(), metrics.total.succeeded()), (2, 1));
     assert_eq!(metrics.series[0].connector, "norrland", "the old record of the attempt does not name the maker");
@@ -137,12 +142,12 @@ fn an_incident_has_its_end_also_when_its_begin_was_written_long_ago() {
     let opened = IncidentOpened { state: HealthState::Down, detail: "down".into() };
     log.append_maker("norrland", Actor::System, vec![opened.clone().into()]);
     log.append_maker("kestrel", Actor::System, vec![opened.into()]);
-    view.apply(&[], &log.makers).unwrap();
+    view.apply(NO_RECORDS, &log.makers).unwrap();
     view.write().unwrap();
     assert_eq!(view.incidents(None, true, 10).unwrap().len(), 2);
     log.now = Some(minutes(5));
     log.append_maker("norrland", Actor::System, vec![IncidentClosed { opened_at: minutes(1) }.into()]);
-    view.apply(&[], &log.makers).unwrap();
+    view.apply(NO_RECORDS, &log.makers).unwrap();
     for _ in 0..2 {
         let [open] = <[_; 1]>::try_from(view.incidents(None, true, 10).unwrap()).unwrap();
         assert_eq!((open.connector.as_str(), open.until), ("kestrel", None));
@@ -162,15 +167,15 @@ fn the_funnel_counts_a_registration_once_a_step() {
     log.append(id(1), vec![packet().into()]);
     log.append(id(1), vec![PacketOpened {}.into()]);
     log.append(id(1), vec![PacketOpened {}.into()]);
-    view.apply(&log.records, &[]).unwrap();
+    view.apply(&log.records, NO_MAKERS).unwrap();
     view.write().unwrap();
     let done = log.append(id(1), vec![UserCompleted { confirmation: None, photo: None }.into()]);
     log.manual(2);
     // nobody knew the outcome, and no packet went out
     log.attempt(3, "norrland", Some(ErrorKind::UnknownOutcome), 9);
     log.append(id(3), vec![UserCompleted { confirmation: None, photo: None }.into()]);
-    view.apply(&[done], &[]).unwrap();
-    view.apply(&log.records, &[]).unwrap();
+    view.apply(&[done], NO_MAKERS).unwrap();
+    view.apply(&log.records, NO_MAKERS).unwrap();
     assert_eq!(view.funnel().unwrap(), Funnel { required: 2, sent: 2, opened: 1, completed: 1 });
 }
 
@@ -198,14 +203,14 @@ fn open_registrations_are_counted_by_their_last_day_until_they_end() {
     for (n, day) in [(4, 2), (5, 3), (6, 13), (7, 14)] {
         submit(&mut log, n, date(2026, 6, day));
     }
-    view.apply(&log.records, &[]).unwrap();
+    view.apply(&log.records, NO_MAKERS).unwrap();
     assert_eq!(risk(&view), [(1, 3, 2)]);
     view.write().unwrap();
     assert_eq!(risk(&view), [(1, 3, 2)], "as it was written");
 
     let mut append = |n: u64, event: Event| {
         let stored = log.append(id(n), vec![event]);
-        view.apply(&[stored], &[]).unwrap();
+        view.apply(&[stored], NO_MAKERS).unwrap();
         risk(&view)
     };
     assert_eq!(append(1, Expired { last_day: date(2026, 5, 29) }.into()), [(0, 3, 2)]);
@@ -255,7 +260,7 @@ fn a_registration_that_the_view_never_saw_begin_does_no_harm() {
     let mut log = Log::default();
     log.happy(1);
     log.attempt(2, "norrland", None, 7);
-    view.apply(&log.records[2..], &[]).unwrap();
+    view.apply(&log.records[2..], NO_MAKERS).unwrap();
     view.write().unwrap();
     assert_eq!(risk(&view), []);
     assert_eq!(RegistrationId(id(1).0), id(1));
@@ -268,12 +273,12 @@ fn a_page_that_goes_backwards_or_is_too_long_is_refused() {
     for n in 0..=4_096 {
         log.submit(n, "norrland", owner(n));
     }
-    let refused = view.apply(&log.records, &[]).unwrap_err();
+    let refused = view.apply(&log.records, NO_MAKERS).unwrap_err();
     assert!(matches!(refused, ViewError::PageTooLong { .. }) && !refused.needs_rebuild());
     let backwards = [log.records[1].clone(), log.records[0].clone()];
-    assert!(matches!(view.apply(&backwards, &[]), Err(ViewError::OutOfOrder { sequence: 1, .. })));
-    assert!(matches!(view.apply(&log.records[..2], &[]), Err(ViewError::InDoubt)));
+    assert!(matches!(view.apply(&backwards, NO_MAKERS), Err(ViewError::OutOfOrder { sequence: 1, .. })));
+    assert!(matches!(view.apply(&log.records[..2], NO_MAKERS), Err(ViewError::InDoubt)));
     view.start_over(crate::history::NOW).unwrap();
-    view.apply(&log.records[..2], &[]).unwrap();
+    view.apply(&log.records[..2], NO_MAKERS).unwrap();
     assert_eq!(view.position(), 2);
 }

@@ -7,6 +7,9 @@ use regflow_projections::{MetricsFilter, Resolution, Tally};
 use super::{MIDNIGHT, metrics, minutes, view, window};
 use crate::history::Log;
 
+/// Nothing of makers.
+const NO_MAKERS: &[events::StoredMaker] = &[];
+
 /// The nearest rank of the sorted latencies.
 fn exact(sorted: &[u32], percent: usize) -> f64 {
     f64::from(sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1])
@@ -37,11 +40,11 @@ proptest! {
             log.now = Some(minutes(*minute));
             log.attempt(n as u64, "norrland", None, *latency);
             if n % 50 == 0 {
-                view.apply(&log.records, &[]).unwrap();
+                view.apply(&log.records, NO_MAKERS).unwrap();
                 view.write().unwrap();
             }
         }
-        view.apply(&log.records, &[]).unwrap();
+        view.apply(&log.records, NO_MAKERS).unwrap();
         view.write().unwrap();
 
         let sorted = |wanted: &dyn Fn(i64) -> bool| {
