@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig, OrderedError};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
-use async_nats::jetstream::Message;
 use events::{Sequence, subject};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;

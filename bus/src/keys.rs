@@ -6,7 +6,8 @@ use events::PersonKeyId;
 use events::link::LinkKey;
 use events::seal::{MasterKey, PersonKey, SealError};
 use events::secrets::OwnerSecrets;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 use tokio::sync::{Mutex as AsyncMutex, RwLock};
 
 use crate::committer::CommitMode;
@@ -17,7 +18,10 @@ use crate::masters::{self, Masters, recognise};
 use crate::pool::Pool;
 
 /// Keys kept in memory; the others are fetched again.
-const CACHED_KEYS_MAX: usize = 10_000;
+const CACHED_KEYS_MAX: usize = 20_000;
+/// The share of them that is kept for keys which were used more than once. The rest must hold the keys of all who are on
+/// their way: each is used soon after it was leased, and then perhaps never again.
+const OFTEN_USED: f64 = 0.5;
 
 /// Keys of persons. Destroying one makes everything that was sealed with it unreadable, wherever it stands.
 pub struct KeyVault {
@@ -79,8 +83,8 @@ impl KeyVault {
     fn with_store(store: KeyStore, masters: Masters, secrets: OwnerSecrets) -> Self {
         let (store, masters) = (Arc::new(store), Arc::new(RwLock::new(masters)));
         let pool = Pool::start(Arc::clone(&store), Arc::clone(&masters));
-        let (moving, rotation, cache) = (RwLock::new(()), AsyncMutex::new(()), Cache::new(CACHED_KEYS_MAX));
-        Self { store, masters, moving, rotation, secrets, pool, cache }
+        let (moving, rotation) = (RwLock::new(()), AsyncMutex::new(()));
+        Self { store, masters, moving, rotation, secrets, pool, cache: cache() }
     }
 
     /// What pseudonyms and links are made with, for whoever recognises people without the vault.
@@ -149,6 +153,21 @@ impl KeyVault {
     /// Lets go of a key that another process has destroyed.
     pub fn let_go(&self, id: PersonKeyId) {
         self.cache.remove(&id);
+    }
+}
+
+fn cache() -> Cache<PersonKeyId, PersonKey> {
+    let mut options = OptionsBuilder::new();
+    options
+        .estimated_items_capacity(CACHED_KEYS_MAX)
+        .weight_capacity(CACHED_KEYS_MAX as u64)
+        .hot_allocation(OFTEN_USED);
+    match options.build() {
+        Ok(options) => {
+            Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
+        }
+        // says what is missing, and nothing is
+        Err(_) => Cache::new(CACHED_KEYS_MAX),
     }
 }
 

@@ -61,8 +61,8 @@ impl Pool {
         let none = || Unavailable::new("get a key for a person", "no stored key became ready in time");
         let permit = tokio::time::timeout(LEASE_WAIT_MAX, self.ready.count.acquire()).await;
         permit.map_err(|_| none())?.map_err(|_| none())?.forget();
-        let (leased, left) = self.ready.take();
-        if left < self.ready.target.load(Ordering::Relaxed) / 2 {
+        let leased = self.ready.take();
+        if self.ready.is_low() {
             // a full channel has already told it
             let _ = self.low.try_send(());
         }
@@ -71,14 +71,18 @@ impl Pool {
 }
 
 impl Ready {
-    fn take(&self) -> (Option<(PersonKeyId, PersonKey)>, usize) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        (keys.pop(), keys.len())
+    fn take(&self) -> Option<(PersonKeyId, PersonKey)> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     fn missing(&self) -> usize {
         let there = self.keys.lock().unwrap_or_else(PoisonError::into_inner).len();
         self.target.load(Ordering::Relaxed).saturating_sub(there)
+    }
+
+    /// Whether more than half are missing.
+    fn is_low(&self) -> bool {
+        self.missing() > self.target.load(Ordering::Relaxed) / 2
     }
 
     fn add(&self, made: Vec<(PersonKeyId, PersonKey)>) {
@@ -97,12 +101,18 @@ struct Filler {
 
 impl Filler {
     async fn run(mut self) {
-        let mut filled = Instant::now();
-        self.fill().await;
-        while self.wakes.recv().await.is_some() {
-            self.adapt(filled.elapsed());
+        let mut filled: Option<Instant> = None;
+        while !self.wakes.is_closed() {
+            if !self.ready.is_low() {
+                // nothing: the pool is gone
+                let _ = self.wakes.recv().await;
+                continue;
+            }
+            if let Some(filled) = filled {
+                self.adapt(filled.elapsed());
+            }
             self.fill().await;
-            filled = Instant::now();
+            filled = Some(Instant::now());
         }
     }
 
@@ -117,17 +127,13 @@ impl Filler {
         self.ready.target.store(target.clamp(READY_MIN, READY_MAX), Ordering::Relaxed);
     }
 
+    /// One batch: whoever takes keys as fast as they are made gets larger ones.
     async fn fill(&self) {
-        while let missing @ 1.. = self.ready.missing() {
-            if self.wakes.is_closed() {
-                return;
-            }
-            match self.make(missing.min(MADE_AT_ONCE_MAX)).await {
-                Ok(made) => self.ready.add(made),
-                Err(error) => {
-                    tracing::warn!(%error, "keys for persons cannot be stored; trying again soon");
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
+        match self.make(self.ready.missing().min(MADE_AT_ONCE_MAX)).await {
+            Ok(made) => self.ready.add(made),
+            Err(error) => {
+                tracing::warn!(%error, "keys for persons cannot be stored; trying again soon");
+                tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
     }

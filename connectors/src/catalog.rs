@@ -1,6 +1,6 @@
 //! All connectors: those compiled in, and those of a folder that add to them or take their place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,8 @@ pub struct Catalog {
     by_id: BTreeMap<String, Arc<Connector>>,
     /// Brand key to connector id.
     by_brand: BTreeMap<String, String>,
+    /// Brands exactly as the files spell them, which most people do: the others cost a look at each letter.
+    by_name: HashMap<String, String>,
     generic: Arc<Connector>,
 }
 
@@ -102,10 +104,13 @@ impl Catalog {
             }
         }
         let by_brand = index_brands(&connectors, &mut mistakes);
+        let names =
+            connectors.iter().flat_map(|connector| connector.plan().brands.iter().map(move |brand| (connector, brand)));
+        let by_name = names.map(|(connector, brand)| (brand.name.clone(), connector.id().to_owned())).collect();
         let by_id: BTreeMap<String, _> =
             connectors.into_iter().map(|connector| (connector.id().to_owned(), connector)).collect();
         match by_id.get(GENERIC_ID).cloned() {
-            Some(generic) if mistakes.is_empty() => Ok(Self { by_id, by_brand, generic }),
+            Some(generic) if mistakes.is_empty() => Ok(Self { by_id, by_brand, by_name, generic }),
             Some(_) | None => Err(CatalogError::Broken(mistakes)),
         }
     }
@@ -126,7 +131,8 @@ impl Catalog {
     /// The connector of a brand as people write it; the generic one when nobody described its maker.
     #[must_use]
     pub fn find_brand(&self, brand: &str) -> &Arc<Connector> {
-        let id = brand::keys(brand).into_iter().find_map(|key| self.by_brand.get(&key));
+        let by_key = || brand::keys(brand).into_iter().find_map(|key| self.by_brand.get(&key));
+        let id = self.by_name.get(brand).or_else(by_key);
         id.and_then(|id| self.by_id.get(id)).unwrap_or(&self.generic)
     }
 

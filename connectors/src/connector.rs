@@ -155,7 +155,14 @@ impl Connector {
         self.plan.api.as_ref().is_some_and(|api| api.lookup.is_some())
     }
 
-    /// The address of the API's health endpoint, if it has one that can be reached.
+    /// Whether the API has a health endpoint that can be reached.
+    #[must_use]
+    pub fn has_health(&self) -> bool {
+        let is_here = |address: &str| !address.starts_with(SANDBOX) || self.sandbox.is_some();
+        self.plan.api.as_ref().is_some_and(|api| api.health_path.is_some() && is_here(&api.base_url))
+    }
+
+    /// The address of that endpoint.
     #[must_use]
     pub fn health_url(&self) -> Option<Url> {
         let api = self.plan.api.as_ref()?;

@@ -114,7 +114,7 @@ impl Engine {
             live_since: Timestamp::default(),
             makers: makers::Desk::default(),
             questions,
-            handle: EngineHandle { questions: sender, position: Arc::default() },
+            handle: EngineHandle { questions: sender, position: Arc::default(), backlog: Arc::default() },
             ready: watch::Sender::new(false),
         }
     }

@@ -8,7 +8,7 @@ use crate::world::World;
 /// Whether there is anything to check.
 pub(crate) fn can_check(connector: &Connector) -> bool {
     let methods = connector.ladder();
-    (methods.contains(&Method::Api) && connector.health_url().is_some())
+    (methods.contains(&Method::Api) && connector.has_health())
         || (methods.contains(&Method::AutomationReliable) && connector.form_baseline().is_some())
 }
 

@@ -12,14 +12,16 @@ use crate::codec;
 use crate::error::ViewError;
 use crate::keys;
 use crate::row::Row;
+use crate::runs::Runs;
 use crate::store::{Store, Writes};
 
 /// Most records in one page: bounds the memory of a fold and how long it holds readers up.
 pub const PAGE_RECORDS_MAX: usize = 4_096;
 /// Most rows of registrations under way that are kept in memory (some 600 bytes each); others are read when needed.
 const HOT_ROWS_MAX: usize = 32_768;
-/// Rows that have changed after which they are written: bounds how long that holds the next page up.
-pub(crate) const UNWRITTEN_ROWS_MAX: usize = 4_096;
+/// Rows that have changed after which they are written: bounds how long that holds the next page and readers up (some 15
+/// microseconds a row).
+pub(crate) const UNWRITTEN_ROWS_MAX: usize = 1_024;
 
 /// One record, and what it made of its registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,10 +122,16 @@ impl Memory {
 
     /// All writes that are due, and the checkpoint of all records that they come from.
     pub(crate) fn writes(&self, at: Checkpoint, counts: Counts) -> Result<Writes, ViewError> {
-        let mut writes = Writes::default();
+        let (mut writes, mut runs) = (Writes::default(), Runs::default());
         for (id, held) in self.changed.iter().filter_map(|id| Some((id, self.rows.get(id)?))) {
             held.write(*id, &mut writes)?;
+            if held.stored.is_none() {
+                let of = &held.row.registration;
+                runs.add(keys::maker(&of.connector), held.row.submission);
+                runs.add(keys::tenant(&of.tenant), held.row.submission);
+            }
         }
+        runs.write(&mut writes)?;
         let saved = Saved { checkpoint: at, counts }.to_bytes().ok_or(ViewError::Undecodable)?;
         writes.put(keys::CHECKPOINT, &saved);
         Ok(writes)
@@ -166,10 +174,6 @@ impl Held {
         writes.put(&keys::row(submission), &codec::encode(row)?);
         if self.stored.is_none() {
             writes.put(&keys::id(id), &submission.to_be_bytes());
-            let maker = keys::maker(&row.registration.connector);
-            writes.put(&keys::with_sequence(&maker, submission), &[]);
-            let tenant = keys::tenant(&row.registration.tenant);
-            writes.put(&keys::with_sequence(&tenant, submission), &[]);
         }
         let (before, after) = (self.stored.and_then(keys::status), keys::status(row.status()));
         if before != after {

@@ -15,6 +15,7 @@ mod list;
 mod opening;
 mod past;
 mod row;
+mod runs;
 mod store;
 mod view;
 

@@ -105,14 +105,14 @@ impl Filter {
         }
         // before all others: how long a page takes, and how short it is, must not tell of other tenants' rows
         if let Some(tenant) = &self.tenant {
-            return store.newest(&keys::tenant(tenant), below, CHUNK);
+            return store.newest_of_runs(&keys::tenant(tenant), below, CHUNK);
         }
         let indexes: Option<BTreeSet<_>> = self.statuses.iter().map(|status| keys::status(*status)).collect();
         if let Some(indexes) = indexes.filter(|indexes| !indexes.is_empty()) {
             return newest_of(store, &indexes, below);
         }
         match &self.maker {
-            Some(maker) => store.newest(&keys::maker(maker), below, CHUNK),
+            Some(maker) => store.newest_of_runs(&keys::maker(maker), below, CHUNK),
             None => store.newest(keys::ROWS, below, CHUNK),
         }
     }

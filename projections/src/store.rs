@@ -10,6 +10,7 @@ use crate::codec;
 use crate::error::ViewError;
 use crate::keys;
 use crate::row::Row;
+use crate::runs;
 
 /// How sled's error begins when another handle has the folder open; it has no variant of its own.
 const LOCKED: &str = "could not acquire lock";
@@ -90,6 +91,22 @@ impl Store {
         let entries: Vec<_> = guarded("read", || tree.range(range).rev().take(limit).collect::<Result<_, _>>())?;
         let entry = |(key, value): (sled::IVec, sled::IVec)| Some((keys::sequence_of(&key)?, value));
         entries.into_iter().map(|found| entry(found).ok_or(ViewError::Undecodable)).collect()
+    }
+
+    /// The same of an index that is kept in runs.
+    pub(crate) fn newest_of_runs(&self, index: &[u8], below: Sequence, limit: usize) -> Result<Vec<Entry>, ViewError> {
+        let range = keys::with_sequence(index, 0)..keys::with_sequence(index, below);
+        let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+        let (mut runs, mut entries) = (tree.range(range).rev(), Vec::new());
+        while entries.len() < limit
+            && let Some((key, value)) = guarded("read", || runs.next().transpose())?
+        {
+            let first = keys::sequence_of(&key).ok_or(ViewError::Undecodable)?;
+            let run = runs::decode(first, &value).ok_or(ViewError::Undecodable)?;
+            let newest = run.into_iter().rev().filter(|sequence| *sequence < below);
+            entries.extend(newest.take(limit - entries.len()).map(|sequence| (sequence, sled::IVec::default())));
+        }
+        Ok(entries)
     }
 
     /// At most `limit` entries of a range, lowest key first.

@@ -18,9 +18,11 @@ use crate::opening::{self, OpenedStore, SetAside};
 use crate::row::Row;
 use crate::store::Store;
 
-/// How often `tick` should be called, and how old a change becomes before it is written: what is not written is lost with the
-/// process, and is then read again from the log.
+/// How often `tick` should be called at least.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(250);
+/// How old a change becomes before it is written. What is not written is lost with the process, and is then read again from
+/// the log. Longer, and a row is written once instead of three times, but each write holds readers up for longer.
+const WRITE_AFTER: Duration = Duration::from_millis(100);
 /// Most rows that are looked at of one reference.
 pub const ALIKE_MAX: usize = 64;
 /// Updates that a slow watcher may be behind before it is told that it missed some: two full pages.
@@ -114,13 +116,13 @@ impl StatusView {
         advance(&self.0.position, sequence);
     }
 
-    /// Writes what has waited for [`FLUSH_EVERY`], and should be called as often. Blocks.
+    /// Writes what is old enough; to be called every [`FLUSH_EVERY`] or more often. Blocks.
     ///
     /// # Errors
     /// [`ViewError`] as for [`Self::apply`].
     pub fn tick(&self) -> Result<(), ViewError> {
         let mut writer = lock(&self.0.writer);
-        if writer.unwritten_since.is_some_and(|since| since.elapsed() >= FLUSH_EVERY) {
+        if writer.unwritten_since.is_some_and(|since| since.elapsed() >= WRITE_AFTER) {
             self.0.write_out(&mut writer)?;
         }
         Ok(())

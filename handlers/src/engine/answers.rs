@@ -11,7 +11,7 @@ use events::vitals::{Incident, LastHour, Raised};
 use events::{
     Admission, AlertKind, HealthState, Link, Method, Priority, Registration, RegistrationId, Sequence, Stage, Timestamp,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Engine, Slot};
 use crate::driver;
@@ -19,12 +19,16 @@ use crate::turns::{Closed, LineKey, Place, opens_at};
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Registrations that may wait for nothing but a place of ours before further ones are held up at the door.
+const BACKLOG_MAX: usize = 1_024;
 
 /// Where questions are asked; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct EngineHandle {
     pub(super) questions: mpsc::Sender<Question>,
     pub(super) position: Arc<AtomicU64>,
+    /// How many wait for nothing but a place of ours.
+    pub(super) backlog: Arc<watch::Sender<usize>>,
 }
 
 /// A question and where its answer goes.
@@ -51,6 +55,22 @@ impl EngineHandle {
     #[must_use]
     pub fn position(&self) -> Sequence {
         self.position.load(Ordering::Relaxed)
+    }
+
+    /// Waits until this process keeps up with what is accepted: beyond [`BACKLOG_MAX`] each further registration would only
+    /// wait longer.
+    pub async fn keeps_up(&self) {
+        // never closed while we hold a sender
+        let _ = self.backlog.subscribe().wait_for(|backlog| *backlog <= BACKLOG_MAX).await;
+    }
+
+    pub(super) fn tell_backlog(&self, backlog: usize) {
+        self.backlog.send_if_modified(|known| {
+            let was_full = *known > BACKLOG_MAX;
+            *known = backlog;
+            // who waits is woken when there is room again, not each time that the number changes
+            was_full && backlog <= BACKLOG_MAX
+        });
     }
 
     async fn ask<A>(&self, question: impl FnOnce(oneshot::Sender<A>) -> Question) -> Option<A> {

@@ -34,6 +34,7 @@ impl Engine {
         }
         self.turns.trim();
         if !self.works() {
+            self.handle.tell_backlog(0);
             return;
         }
         while self.reloads < RELOADS_MAX
@@ -50,6 +51,8 @@ impl Engine {
                 self.start(turn, now);
             }
         }
+        let backlog = self.turns.backlog(Lane::Api, self.bound(Lane::Api), now);
+        self.handle.tell_backlog(backlog);
     }
 
     const fn bound(&self, lane: Lane) -> usize {
