@@ -122,7 +122,10 @@ impl Browsers {
     }
 
     /// Takes the picture and gives the session back.
-    async fn end(&self, lease: Lease, ended: Result<Outcome, Stop>) -> (Result<Outcome, Stop>, Option<Vec<u8>>) {
+    async fn end(&self, mut lease: Lease, ended: Result<Outcome, Stop>) -> (Result<Outcome, Stop>, Option<Vec<u8>>) {
+        if !is_odd(&ended) {
+            lease.session.prepare().await;
+        }
         let screenshot = screenshot(&lease.session).await;
         self.give_back(lease, &ended);
         (ended, screenshot)
@@ -134,14 +137,12 @@ impl Browsers {
 
     /// Gives the session back, or away when something about it was odd.
     fn give_back<T>(&self, lease: Lease, ended: &Result<T, Stop>) {
-        match ended {
-            Ok(_) | Err(Stop::Failed(_)) => {
-                let pool = Arc::clone(&self.pool);
-                // in the background: nobody need wait for the cleaning
-                tokio::spawn(async move { pool.put_back(lease).await });
-            }
-            Err(Stop::Driver(_) | Stop::Browser(_)) => self.pool.discard(lease),
+        if is_odd(ended) {
+            return self.pool.discard(lease);
         }
+        let pool = Arc::clone(&self.pool);
+        // in the background: nobody need wait for the cleaning
+        tokio::spawn(async move { pool.put_back(lease).await });
     }
 
     async fn look_once(&self, recipe: &Recipe) -> (Result<FormShape, Stop>, Duration) {
@@ -166,6 +167,14 @@ impl Browsers {
                 (Err(Stop::failed(ErrorKind::Timeout, "the form did not show in time")), latency)
             }
         }
+    }
+}
+
+/// Whether a browser is of no more use to anybody.
+fn is_odd<T>(ended: &Result<T, Stop>) -> bool {
+    match ended {
+        Ok(_) | Err(Stop::Failed(_)) => false,
+        Err(Stop::Driver(_) | Stop::Browser(_)) => true,
     }
 }
 
