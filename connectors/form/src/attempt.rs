@@ -200,12 +200,9 @@ impl<'a> Attempt<'a> {
     async fn click(&mut self, step: &Step, mark: &str) -> Result<(), Stop> {
         let is_last = self.progress.step + 1 == self.recipe.steps.len();
         for _ in 0..COVERED_MAX {
-            let armed = self.armed_button(step, mark, is_last).await;
-            // last, because one may stand under what was clicked away; and before any other reason not to go on
-            if !matches!(armed, Err(Stop::Driver(_) | Stop::Browser(_))) {
-                self.refuse_captcha().await?;
-            }
-            let button = armed?;
+            self.refuse_captcha().await?;
+            // last, so that nothing moves between the look at the button and its click
+            let button = self.armed_button(step, mark, is_last).await?;
             if !(self.progress.may_send)() {
                 return Err(Stop::failed(ErrorKind::Internal, "another process took over before the form was sent"));
             }

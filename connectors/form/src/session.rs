@@ -191,21 +191,16 @@ impl Session {
     async fn change_tab(&self, browser: &WebDriver, fresh: WindowHandle) -> WebDriverResult<()> {
         browser.switch_to_window(fresh.clone()).await?;
         let deadline = Instant::now() + TABS_CHANGE_WITHIN;
-        loop {
-            let others: Vec<_> = browser.windows().await?.into_iter().filter(|window| *window != fresh).collect();
-            if others.is_empty() {
-                return self.alone_on_its_connection().await;
-            }
+        close_others(browser, &fresh).await?;
+        // meanwhile they go
+        self.alone_on_its_connection().await?;
+        while close_others(browser, &fresh).await? > 0 {
             if Instant::now() >= deadline {
                 return Err(WebDriverError::Json("a tab does not close".to_owned()));
             }
-            // not by the driver, which looks only every 50 ms whether it is gone
-            for window in others {
-                // one that is just going is not found
-                drop(browser.cdp().send_raw("Target.closeTarget", json!({ "targetId": window.to_string() })).await);
-            }
             tokio::time::sleep(TABS_POLL).await;
         }
+        Ok(())
     }
 
     /// Ends the browser. False when it did not answer within `limit`: then a process may be left in the driver.
@@ -246,6 +241,17 @@ async fn new_tab(browser: &WebDriver) -> WebDriverResult<WindowHandle> {
     let made = browser.cdp().send_raw("Target.createTarget", json!({ "url": "about:blank" })).await?;
     let id = made.get("targetId").and_then(Value::as_str);
     id.map(|id| WindowHandle::from(id.to_owned())).ok_or_else(|| WebDriverError::Json("a new tab".to_owned()))
+}
+
+/// Asks all tabs but one to close; gives how many were still there. Not by the driver, which looks only every 50 ms whether one is
+/// gone.
+async fn close_others(browser: &WebDriver, kept: &WindowHandle) -> WebDriverResult<usize> {
+    let others: Vec<_> = browser.windows().await?.into_iter().filter(|window| window != kept).collect();
+    for window in &others {
+        // one that is just going is not found
+        drop(browser.cdp().send_raw("Target.closeTarget", json!({ "targetId": window.to_string() })).await);
+    }
+    Ok(others.len())
 }
 
 const DROPPED_QUIT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -51,6 +51,9 @@ impl<'a> Waiting<'a> {
     pub(crate) async fn verdict(mut self) -> Result<Verdict, Stop> {
         let (mut last, mut pause) = (Look::default(), POLL_FIRST);
         for round in 0_u32.. {
+            // first, because the page that was clicked is still there at once
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(POLL);
             match self.page.look(&self.watch).await {
                 Ok(look) => {
                     if let Some(verdict) = self.judge.of(&look) {
@@ -65,8 +68,6 @@ impl<'a> Waiting<'a> {
             if Instant::now() >= self.deadline {
                 break;
             }
-            tokio::time::sleep(pause).await;
-            pause = (2 * pause).min(POLL);
         }
         Err(Stop::Failed(self.judge.of_silence(&last)))
     }
