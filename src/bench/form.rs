@@ -25,8 +25,10 @@ const FORM_PATH: &str = "brightwell/register";
 /// The Python that scripts/setup --bench makes, and the script, both from the repository's folder.
 const PYTHON: &str = ".tools/bench-venv/bin/python";
 const SCRIPT: &str = "scripts/playwright_form.py";
-/// How the script keeps people apart, the same isolation as ours first; the script explains each.
-const HOWS: [&str; 3] = ["fresh_context", "fresh_tab", "reused_page"];
+/// How the script keeps people apart, and whether it takes a picture as we do; the same isolation as ours first. The script
+/// explains each.
+const HOWS: [(&str, bool); 4] =
+    [("fresh_context", false), ("fresh_context", true), ("fresh_tab", false), ("reused_page", false)];
 /// Forms that each fills before anything is measured.
 const WARM_UP: usize = 5;
 /// One turn of the script must be over by then.
@@ -52,13 +54,12 @@ pub async fn run(forms: usize, rounds: usize) -> anyhow::Result<Value> {
         our_rates.push(ours.fill(&mut serials, forms, &mut took_ms).await?);
         for (how, rates) in HOWS.iter().zip(&mut their_rates) {
             let Some(script) = &mut script else { continue };
-            rates.push(script.fill(&mut serials, forms, how).await?);
+            rates.push(script.fill(&mut serials, forms, *how).await?);
         }
     }
     let after = memory_mb()?;
     ours.browsers.shutdown().await;
-    let compared =
-        || HOWS.iter().zip(&their_rates).map(|(how, rates)| ((*how).to_owned(), compared(&our_rates, rates)));
+    let compared = || HOWS.iter().zip(&their_rates).map(|(how, rates)| (name(*how), compared(&our_rates, rates)));
     Ok(json!({
         "scenario": "form",
         "forms_each_round": forms,
@@ -67,6 +68,10 @@ pub async fn run(forms: usize, rounds: usize) -> anyhow::Result<Value> {
         "playwright": script.map(|_| compared().collect::<serde_json::Map<_, _>>()),
         "rss_mb": { "before": before, "after": after },
     }))
+}
+
+fn name((how, picture): (&str, bool)) -> String {
+    if picture { format!("{how}_with_picture") } else { how.to_owned() }
 }
 
 /// Theirs, and how many times as fast we are: the median of the rounds' ratios, because the machine changes from round to round.
@@ -168,7 +173,7 @@ impl Script {
         let mut script = Self { _child: child, wishes, answers };
         // of other serials than those that are measured
         for (number, how) in HOWS.iter().enumerate() {
-            script.fill(&mut (900_000 + number * WARM_UP..), WARM_UP, how).await?;
+            script.fill(&mut (900_000 + number * WARM_UP..), WARM_UP, *how).await?;
         }
         Ok(Some(script))
     }
@@ -178,10 +183,10 @@ impl Script {
         &mut self,
         serials: &mut impl Iterator<Item = usize>,
         forms: usize,
-        how: &str,
+        how: (&str, bool),
     ) -> anyhow::Result<f64> {
         let first = serials.take(forms).fold(None, |first, number| first.or(Some(number)));
-        let wish = json!({ "how": how, "forms": forms, "first": first, "picture": false });
+        let wish = json!({ "how": how.0, "forms": forms, "first": first, "picture": how.1 });
         self.wishes.write_all(format!("{wish}\n").as_bytes()).await?;
         let answer = timeout(TURN_TIMEOUT, self.answers.next_line()).await.context("the script takes too long")?;
         let answer: Value = serde_json::from_str(&answer?.context("the script has ended")?)?;

@@ -22,6 +22,9 @@ use crate::press;
 /// Letters that are sent before anything is measured.
 const WARM_UP: usize = 50;
 
+/// What is attached beside the packet, so that a mail has 137 KB: that of a packet of more pages.
+const PHOTO_BYTES: usize = 39_000;
+
 /// What every letter is made of.
 struct Office {
     mailer: Mailer,
@@ -99,6 +102,11 @@ impl Office {
             content_type: "application/pdf".to_owned(),
             bytes: self.pdf.clone(),
         };
+        let photo = Attachment {
+            filename: "photo.bin".to_owned(),
+            content_type: "application/octet-stream".to_owned(),
+            bytes: vec![7; PHOTO_BYTES],
+        };
         let letter = Letter {
             message_id: message_id(&number.to_string(), "packet", "regflow.example"),
             written_at: Timestamp::now(),
@@ -107,7 +115,7 @@ impl Office {
             subject: words.subject,
             text: words.text,
             html: words.html,
-            attachments: vec![packet],
+            attachments: vec![packet, photo],
         };
         self.mailer.send(&letter).await.context("a letter did not go out")
     }
