@@ -1,5 +1,10 @@
 //! The benchmark: the real binary as a child process, the sandbox as another, the happy path from submit to SUCCESS.
 
+mod figures;
+mod form;
+mod mail;
+mod packet;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -14,7 +19,7 @@ use tokio::sync::Semaphore;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::cli::BenchArgs;
+use crate::cli::{BenchArgs, BenchPart};
 use crate::client;
 use crate::serve::{self, ServiceFile};
 use crate::show::tell;
@@ -42,6 +47,15 @@ const RAW_BATCH: usize = 1_000;
 
 /// Runs and prints one JSON object.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    if let Some(part) = args.part {
+        let figures = match part {
+            BenchPart::Pdf => packet::run(args.count, 2).await?,
+            BenchPart::Mail => mail::run(args.count, args.connections, 300).await?,
+            BenchPart::Form => form::run(args.count, 5).await?,
+        };
+        tell!("{figures:#}");
+        return Ok(());
+    }
     ensure!(args.registrations >= 1, "--registrations must be at least 1");
     ensure!((1..=1_000).contains(&args.batch), "--batch must be 1 to 1000");
     ensure!((1..=1_000).contains(&args.in_flight), "--in-flight must be 1 to 1000");

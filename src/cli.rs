@@ -410,6 +410,23 @@ pub struct BenchArgs {
     /// Without fsync on every write, to see what durability costs
     #[arg(long)]
     pub relaxed: bool,
+    /// A part by itself
+    #[arg(long, hide = true, value_enum)]
+    pub part: Option<BenchPart>,
+    /// How many packets, mails, or forms in each round
+    #[arg(long, hide = true, default_value_t = 20)]
+    pub count: usize,
+    /// Connections to the mail server
+    #[arg(long, hide = true, default_value_t = 2)]
+    pub connections: usize,
+}
+
+/// A part that is measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchPart {
+    Pdf,
+    Mail,
+    Form,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -16,6 +16,8 @@ use crate::serve::path;
 const SELF: &str = "/proc/self/exe";
 /// Has the allocator count only what is used: else its reserve of a gigabyte is over the limit before the first packet.
 const LATE_COMMIT: (&str, &str) = ("MIMALLOC_ARENA_EAGER_COMMIT", "0");
+/// There are as many workers as processors: threads beside each would only get into each other's way.
+const ONE_THREAD: (&str, &str) = ("RAYON_NUM_THREADS", "1");
 /// Each keeps some 60 MB of memory, so that a machine with many processors does not fill up with them.
 const WORKERS_MAX: usize = 4;
 /// Less than the fonts and an ordinary packet take.
@@ -37,7 +39,7 @@ pub fn packets(settings: &PacketSettings) -> anyhow::Result<Press> {
     Ok(Press::new(PressOptions {
         program: Path::new(SELF).to_owned(),
         arguments,
-        environment: vec![LATE_COMMIT],
+        environment: vec![LATE_COMMIT, ONE_THREAD],
         workers_max: available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
         deadline: Duration::from_millis(settings.render_ms),
     }))

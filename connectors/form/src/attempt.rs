@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::judge::{Judge, Verdict, bad_page, describe};
 use crate::look::open;
 use crate::names::Names;
-use crate::page::{FillStatus, Page, ToFill, Watch};
+use crate::page::{Button, FillStatus, Page, ToFill, Watch};
 use crate::scrub::Scrubber;
 use crate::trouble::{Stop, is_between_pages, never_clicked};
 use crate::uploads::Uploads;
@@ -52,7 +52,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) scrubber: Scrubber,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
     /// Goes through all steps.
     pub(crate) async fn run(mut self) -> Result<Outcome, Stop> {
         self.open().await?;
@@ -85,7 +85,6 @@ impl Attempt<'_> {
             // on the first page `open` has just looked
             self.refuse_captcha().await?;
         }
-        self.page.dismiss(&self.recipe.dismiss).await?;
         let wanted = |field: &&Field| !field.value.is_empty() || field.kind == FieldKind::Checkbox;
         let fields: Vec<&Field> = step.fields.iter().filter(wanted).collect();
         self.fill_by_script(step, &fields).await?;
@@ -103,10 +102,13 @@ impl Attempt<'_> {
     async fn fill_by_script(&mut self, step: &Step, fields: &[&Field]) -> Result<(), Stop> {
         let (fields, to_fill): (Vec<&Field>, Vec<ToFill<'_>>) =
             fields.iter().filter_map(|field| Some((*field, ToFill::new(field)?))).unzip();
+        if fields.is_empty() {
+            return Ok(self.page.dismiss(&self.recipe.dismiss).await?);
+        }
         let deadline = Instant::now() + self.options.element_timeout;
         let mut done = 0;
         while done < fields.len() {
-            let results = self.page.fill(&to_fill[done..]).await?;
+            let results = self.page.fill(&self.recipe.dismiss, &to_fill[done..]).await?;
             let from = done;
             for (result, field) in results.iter().zip(&fields[from..]) {
                 self.names.learn(&result.name, &result.id, field.field.as_deref());
@@ -198,8 +200,8 @@ impl Attempt<'_> {
     async fn click(&mut self, step: &Step, mark: &str) -> Result<(), Stop> {
         let is_last = self.progress.step + 1 == self.recipe.steps.len();
         for _ in 0..COVERED_MAX {
-            self.page.dismiss(&self.recipe.dismiss).await?;
             self.refuse_captcha().await?;
+            // last, so that nothing moves between the look at the button and its click
             let button = self.armed_button(step, mark, is_last).await?;
             if !(self.progress.may_send)() {
                 return Err(Stop::failed(ErrorKind::Internal, "another process took over before the form was sent"));
@@ -217,10 +219,10 @@ impl Attempt<'_> {
     }
 
     /// The button, ready to be clicked on a page that the browser would send.
-    async fn armed_button(&mut self, step: &Step, mark: &str, is_last: bool) -> Result<WebElement, Stop> {
+    async fn armed_button(&mut self, step: &Step, mark: &str, is_last: bool) -> Result<Button<'a>, Stop> {
         let deadline = Instant::now() + self.options.element_timeout;
         loop {
-            let armed = self.page.arm(mark, &step.submit, &self.recipe.success).await?;
+            let armed = self.page.arm(mark, self.recipe, &step.submit).await?;
             if !armed.refused.is_empty() {
                 return Err(Stop::Failed(self.judge().refused_by_the_browser(&armed.refused)));
             }

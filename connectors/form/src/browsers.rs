@@ -14,7 +14,7 @@ use crate::discover::must_exist;
 use crate::driver::{DRIVER_FOLDER, empty};
 use crate::look;
 use crate::names::Names;
-use crate::page::Page;
+use crate::page::{Packing, Page};
 use crate::pool::{Lease, Pool};
 use crate::scrub::Scrubber;
 use crate::session::{Session, pass_of};
@@ -122,7 +122,10 @@ impl Browsers {
     }
 
     /// Takes the picture and gives the session back.
-    async fn end(&self, lease: Lease, ended: Result<Outcome, Stop>) -> (Result<Outcome, Stop>, Option<Vec<u8>>) {
+    async fn end(&self, mut lease: Lease, ended: Result<Outcome, Stop>) -> (Result<Outcome, Stop>, Option<Vec<u8>>) {
+        if !is_odd(&ended) {
+            lease.session.prepare().await;
+        }
         let screenshot = screenshot(&lease.session).await;
         self.give_back(lease, &ended);
         (ended, screenshot)
@@ -134,14 +137,12 @@ impl Browsers {
 
     /// Gives the session back, or away when something about it was odd.
     fn give_back<T>(&self, lease: Lease, ended: &Result<T, Stop>) {
-        match ended {
-            Ok(_) | Err(Stop::Failed(_)) => {
-                let pool = Arc::clone(&self.pool);
-                // in the background: nobody need wait for the cleaning
-                tokio::spawn(async move { pool.put_back(lease).await });
-            }
-            Err(Stop::Driver(_) | Stop::Browser(_)) => self.pool.discard(lease),
+        if is_odd(ended) {
+            return self.pool.discard(lease);
         }
+        let pool = Arc::clone(&self.pool);
+        // in the background: nobody need wait for the cleaning
+        tokio::spawn(async move { pool.put_back(lease).await });
     }
 
     async fn look_once(&self, recipe: &Recipe) -> (Result<FormShape, Stop>, Duration) {
@@ -166,6 +167,14 @@ impl Browsers {
                 (Err(Stop::failed(ErrorKind::Timeout, "the form did not show in time")), latency)
             }
         }
+    }
+}
+
+/// Whether a browser is of no more use to anybody.
+fn is_odd<T>(ended: &Result<T, Stop>) -> bool {
+    match ended {
+        Ok(_) | Err(Stop::Failed(_)) => false,
+        Err(Stop::Driver(_) | Stop::Browser(_)) => true,
     }
 }
 
@@ -196,8 +205,15 @@ fn out_of_time(progress: &Progress) -> Stop {
 }
 
 async fn screenshot(session: &Session) -> Option<Vec<u8>> {
-    let shot = timeout(SCREENSHOT_TIMEOUT, session.browser().ok()?.screenshot_as_png()).await;
-    shot.ok()?.ok().filter(|png| png.len() <= SCREENSHOT_BYTES_MAX)
+    let page = Page(session.browser().ok()?);
+    // in half of the time, in more bytes: a page full of pictures may have to be packed better
+    for packing in [Packing::Quick, Packing::Small] {
+        let shot = timeout(SCREENSHOT_TIMEOUT, page.picture(packing)).await.ok()?.ok()?;
+        if shot.len() <= SCREENSHOT_BYTES_MAX {
+            return Some(shot);
+        }
+    }
+    None
 }
 
 fn uploads_folder(temp_dir: &Path) -> std::path::PathBuf {

@@ -75,8 +75,13 @@ const fillOne = (field) => {
   return { status, name: el.name ?? '', id: el.id ?? '' };
 };
 
+const dismiss = (selectors) => {
+  for (const selector of selectors) all(selector).filter(visible).forEach((el) => el.click());
+};
+
 // Stops at the first required field that is not ready, so that fields depending on each other keep their order.
-const fill = (fields) => {
+const fill = ({ dismiss: unwanted, fields }) => {
+  dismiss(unwanted);
   const results = [];
   for (const field of fields) {
     const result = fillOne(field);
@@ -141,8 +146,26 @@ const look = (watch) => {
   };
 };
 
+// The middle of what is in sight of an element, if a click there hits nothing else.
+const spot = (el) => {
+  for (const { left, right, top, bottom } of el.getClientRects()) {
+    const x = (Math.max(left, 0) + Math.min(right, innerWidth)) / 2, y = (Math.max(top, 0) + Math.min(bottom, innerHeight)) / 2;
+    if (x < Math.max(left, 0) || y < Math.max(top, 0) || right <= left || bottom <= top) continue;
+    const hit = document.elementFromPoint(x, y);
+    return hit && el.contains(hit) ? { x, y } : null;
+  }
+  return null;
+};
+const aim = (el) => {
+  const seen = spot(el);
+  if (seen) return seen;
+  el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+  return spot(el);
+};
+
 // Marks this document, so that the next one is known as new, and listens for what the browser refuses.
-const arm = ({ mark, submit, success }) => {
+const arm = ({ mark, dismiss: unwanted, submit, success }) => {
+  dismiss(unwanted);
   const button = first(submit);
   const state = { mark, blocked: [] };
   window.__regflow = state;
@@ -151,12 +174,9 @@ const arm = ({ mark, submit, success }) => {
   }, true);
   return {
     button: button && !button.disabled ? button : null,
+    spot: button && !button.disabled ? aim(button) : null,
     refused: button ? refusedByBrowser(button) : [], success: holds(success),
   };
-};
-
-const dismiss = (selectors) => {
-  for (const selector of selectors) all(selector).filter(visible).forEach((el) => el.click());
 };
 
 const FIELDS_MAX = 100, NAME_MAX = 100;

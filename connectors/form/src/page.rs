@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -191,21 +193,58 @@ pub(crate) struct RawField {
     pub(crate) required: bool,
 }
 
+/// A place on the page in sight, in CSS pixels from its upper left corner.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Spot {
+    x: f64,
+    y: f64,
+}
+
 /// The state of a page right before its button is clicked.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Armed {
     /// A reference to the button, unless it is missing or disabled.
     button: Option<Value>,
+    /// Where a click hits it, if something does not stand before it.
+    spot: Option<Spot>,
     pub(crate) refused: Vec<Unfit>,
     pub(crate) success: bool,
 }
 
 impl Armed {
     /// The button, if it can be clicked.
-    pub(crate) fn button(&self, page: Page<'_>) -> WebDriverResult<Option<WebElement>> {
+    pub(crate) fn button<'a>(&self, page: Page<'a>) -> WebDriverResult<Option<Button<'a>>> {
         let found = self.button.as_ref().map(|button| WebElement::from_json(button.clone(), page.0.handle().clone()));
-        found.transpose()
+        Ok(found.transpose()?.map(|element| Button { page, element, spot: self.spot }))
     }
+}
+
+/// A button that was looked at a moment ago.
+#[derive(Debug)]
+pub(crate) struct Button<'a> {
+    page: Page<'a>,
+    element: WebElement,
+    spot: Option<Spot>,
+}
+
+impl Button<'_> {
+    /// Clicks it as a mouse does. Where it is in sight, the mouse goes there at once; else the driver looks for a way, which takes
+    /// it eleven scripts and 50 ms, and says when there is none.
+    pub(crate) async fn click(&self) -> WebDriverResult<()> {
+        let Some(spot) = self.spot else { return self.element.click().await };
+        self.page.mouse("mouseMoved", spot, 0).await?;
+        self.page.mouse("mousePressed", spot, 1).await?;
+        self.page.mouse("mouseReleased", spot, 1).await
+    }
+}
+
+/// How the pixels of a picture become a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// In a few milliseconds.
+    Quick,
+    /// Into fewer bytes.
+    Small,
 }
 
 /// The page that a browser shows.
@@ -213,9 +252,9 @@ impl Armed {
 pub(crate) struct Page<'a>(pub(crate) &'a WebDriver);
 
 impl Page<'_> {
-    /// Fills fields in order, up to the first required one that is not ready.
-    pub(crate) async fn fill(&self, fields: &[ToFill<'_>]) -> WebDriverResult<Vec<Filled>> {
-        self.ask("fill", &fields).await
+    /// Clicks `dismiss` away and fills fields in order, up to the first required one that is not ready.
+    pub(crate) async fn fill(&self, dismiss: &[String], fields: &[ToFill<'_>]) -> WebDriverResult<Vec<Filled>> {
+        self.ask("fill", &json!({ "dismiss": dismiss, "fields": fields })).await
     }
 
     /// What the page shows of all that is watched for.
@@ -228,9 +267,24 @@ impl Page<'_> {
         self.ask("shape", known).await
     }
 
-    /// Marks the document and says what stands against a click.
-    pub(crate) async fn arm(&self, mark: &str, submit: &[String], success: &Signs) -> WebDriverResult<Armed> {
-        self.ask("arm", &json!({ "mark": mark, "submit": submit, "success": success })).await
+    /// Clicks away what is in the way, marks the document and says what stands against a click of `submit`.
+    pub(crate) async fn arm(&self, mark: &str, recipe: &Recipe, submit: &[String]) -> WebDriverResult<Armed> {
+        let (dismiss, success) = (&recipe.dismiss, &recipe.success);
+        self.ask("arm", &json!({ "mark": mark, "dismiss": dismiss, "submit": submit, "success": success })).await
+    }
+
+    async fn mouse(&self, what: &str, at: Spot, clicks: u32) -> WebDriverResult<()> {
+        let button = if clicks > 0 { "left" } else { "none" };
+        let event = json!({ "type": what, "x": at.x, "y": at.y, "button": button, "clickCount": clicks });
+        self.0.cdp().send_raw("Input.dispatchMouseEvent", event).await.map(drop)
+    }
+
+    /// The page as it is in sight: PNG, packed well or quickly.
+    pub(crate) async fn picture(&self, packing: Packing) -> WebDriverResult<Vec<u8>> {
+        let what = json!({ "format": "png", "optimizeForSpeed": packing == Packing::Quick });
+        let answer = self.0.cdp().send_raw("Page.captureScreenshot", what).await?;
+        let text = answer.get("data").and_then(Value::as_str).unwrap_or_default();
+        STANDARD.decode(text).map_err(|_| WebDriverError::Json("picture".to_owned()))
     }
 
     /// Clicks away whatever of `selectors` is in sight.

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outbound::{Pass, Proxy, Refused};
-use serde_json::json;
+use serde_json::{Value, json};
 use thirtyfour::common::capabilities::chromium::ChromiumLikeCapabilities;
 use thirtyfour::common::capabilities::desiredcapabilities::PageLoadStrategy;
-use thirtyfour::error::WebDriverResult;
-use thirtyfour::{CapabilitiesHelper, ChromeCapabilities, DesiredCapabilities, TimeoutConfiguration, WebDriver};
+use thirtyfour::error::{WebDriverError, WebDriverResult};
+use thirtyfour::{
+    CapabilitiesHelper, ChromeCapabilities, DesiredCapabilities, TimeoutConfiguration, WebDriver, WindowHandle,
+};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::driver::Driver;
@@ -41,6 +44,9 @@ const FLAGS: &[&str] = &[
     "--password-store=basic",
     "--mute-audio",
 ];
+/// How long a tab may take to open or to close, and between two looks whether they have.
+const TABS_CHANGE_WITHIN: Duration = Duration::from_secs(5);
+const TABS_POLL: Duration = Duration::from_millis(2);
 /// Origins whose storage one person may leave in a session that is used again.
 const ORIGINS_MAX: usize = 32;
 // the rest of "all" costs 100 ms
@@ -64,6 +70,8 @@ pub(crate) struct Session {
     home: Pass,
     /// Where the current person has been.
     origins: BTreeSet<String>,
+    /// The tab of the next person, once it is being opened.
+    next_tab: Option<WindowHandle>,
     /// How many people it has served.
     pub(crate) uses: u32,
     /// When it was last given back.
@@ -91,6 +99,7 @@ impl Session {
             proxy,
             home,
             origins: BTreeSet::new(),
+            next_tab: None,
             uses: 0,
             idle_since: Instant::now(),
         };
@@ -153,9 +162,20 @@ impl Session {
         wiped.map_err(|_| BrowserError::Broken { reason: "cleaning up between people failed" })
     }
 
-    async fn wipe(&self) -> WebDriverResult<()> {
+    /// Begins to open the tab of the next person, which the browser does beside what is asked of it meanwhile.
+    pub(crate) async fn prepare(&mut self) {
+        let Some(browser) = &self.browser else { return };
+        // without one the cleaning opens it, or finds out what is wrong
+        self.next_tab = timeout(TABS_CHANGE_WITHIN, new_tab(browser)).await.ok().and_then(Result::ok);
+    }
+
+    async fn wipe(&mut self) -> WebDriverResult<()> {
         let Some(browser) = &self.browser else { return Ok(()) };
-        self.change_tab(browser).await?;
+        let fresh = match self.next_tab.take() {
+            Some(fresh) => fresh,
+            None => new_tab(browser).await?,
+        };
+        self.change_tab(browser, fresh).await?;
         let cdp = browser.cdp();
         cdp.send_raw("Network.clearBrowserCookies", json!({})).await?;
         cdp.send_raw("Network.clearBrowserCache", json!({})).await?;
@@ -168,15 +188,19 @@ impl Session {
 
     /// A fresh tab in place of all others. With a tab end its session storage (no command clears that of a page that is gone:
     /// measured with Chromium 148), its history, its `window.name`, and what pages opened beside it.
-    async fn change_tab(&self, browser: &WebDriver) -> WebDriverResult<()> {
-        let old = browser.windows().await?;
-        let fresh = browser.new_tab().await?;
-        for window in old {
-            browser.switch_to_window(window).await?;
-            browser.close_window().await?;
+    async fn change_tab(&self, browser: &WebDriver, fresh: WindowHandle) -> WebDriverResult<()> {
+        browser.switch_to_window(fresh.clone()).await?;
+        let deadline = Instant::now() + TABS_CHANGE_WITHIN;
+        close_others(browser, &fresh).await?;
+        // meanwhile they go
+        self.alone_on_its_connection().await?;
+        while close_others(browser, &fresh).await? > 0 {
+            if Instant::now() >= deadline {
+                return Err(WebDriverError::Json("a tab does not close".to_owned()));
+            }
+            tokio::time::sleep(TABS_POLL).await;
         }
-        browser.switch_to_window(fresh).await?;
-        self.alone_on_its_connection().await
+        Ok(())
     }
 
     /// Ends the browser. False when it did not answer within `limit`: then a process may be left in the driver.
@@ -212,12 +236,30 @@ impl Drop for Session {
     }
 }
 
+/// By the browser and not by the driver, which waits until it is there. The driver's name of a tab is the browser's.
+async fn new_tab(browser: &WebDriver) -> WebDriverResult<WindowHandle> {
+    let made = browser.cdp().send_raw("Target.createTarget", json!({ "url": "about:blank" })).await?;
+    let id = made.get("targetId").and_then(Value::as_str);
+    id.map(|id| WindowHandle::from(id.to_owned())).ok_or_else(|| WebDriverError::Json("a new tab".to_owned()))
+}
+
+/// Asks all tabs but one to close; gives how many were still there. Not by the driver, which looks only every 50 ms whether one is
+/// gone.
+async fn close_others(browser: &WebDriver, kept: &WindowHandle) -> WebDriverResult<usize> {
+    let others: Vec<_> = browser.windows().await?.into_iter().filter(|window| window != kept).collect();
+    for window in &others {
+        // one that is just going is not found
+        drop(browser.cdp().send_raw("Target.closeTarget", json!({ "targetId": window.to_string() })).await);
+    }
+    Ok(others.len())
+}
+
 const DROPPED_QUIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Ends a browser that goes nowhere from now on. Its proxy's port is given up only when it is gone.
 async fn quit(browser: WebDriver, proxy: Arc<Proxy>, driver: &Driver, limit: Duration) -> bool {
     proxy.admit(Pass::Nowhere);
-    let ended = tokio::time::timeout(limit, browser.clone().quit()).await;
+    let ended = timeout(limit, browser.clone().quit()).await;
     let ended = matches!(ended, Ok(Ok(())));
     if !ended {
         driver.keep(proxy);

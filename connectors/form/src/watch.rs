@@ -13,6 +13,8 @@ use crate::{BrowserOptions, Recipe};
 
 /// Between two looks at a page.
 pub(crate) const POLL: Duration = Duration::from_millis(25);
+/// The first pause after a click: most pages are there within a few, and each is twice as long as the one before, up to [`POLL`].
+const POLL_FIRST: Duration = Duration::from_millis(3);
 /// Pages beyond this are no forms, and reading them whole would cost us the memory.
 pub(crate) const ELEMENTS_MAX: usize = 100_000;
 /// A captcha may come up without a new page: looked for on every so manieth look.
@@ -47,8 +49,11 @@ impl<'a> Waiting<'a> {
 
     /// The verdict, as soon as there is one; at the deadline what silence means.
     pub(crate) async fn verdict(mut self) -> Result<Verdict, Stop> {
-        let mut last = Look::default();
+        let (mut last, mut pause) = (Look::default(), POLL_FIRST);
         for round in 0_u32.. {
+            // first, because the page that was clicked is still there at once
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(POLL);
             match self.page.look(&self.watch).await {
                 Ok(look) => {
                     if let Some(verdict) = self.judge.of(&look) {
@@ -63,7 +68,6 @@ impl<'a> Waiting<'a> {
             if Instant::now() >= self.deadline {
                 break;
             }
-            tokio::time::sleep(POLL).await;
         }
         Err(Stop::Failed(self.judge.of_silence(&last)))
     }

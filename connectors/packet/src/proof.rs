@@ -104,8 +104,8 @@ impl PacketRenderer {
         let mut proof = proof.clone();
         proof.check()?;
         let packet = self.make_proof(&mut proof, at);
-        // as for packets: nobody's data stays in the compiler's memory
-        typst::comemo::evict(0);
+        // as for packets
+        typst::comemo::evict(1);
         packet
     }
 

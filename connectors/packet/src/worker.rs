@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -13,6 +14,9 @@ use crate::{Packet, PacketError, PacketRenderer};
 /// Processor time that one packet may take beyond its deadline on each of so many threads. The press ends a worker at the
 /// deadline; this is for one whose press is gone.
 const THREADS: u64 = 4;
+
+/// How long what one packet left in the compiler's memory waits for the next one, whose drawing it shortens.
+const REMEMBER_FOR: Duration = Duration::from_secs(1);
 
 /// What a worker is started with.
 #[derive(Debug, Clone, Default)]
@@ -56,11 +60,12 @@ pub fn work(options: &WorkerOptions) -> Result<(), WorkerError> {
     if let Some(template) = &options.template {
         renderer = renderer.with_template(template)?;
     }
-    let (mut jobs, mut answers) = (io::stdin().lock(), io::stdout().lock());
+    let mut answers = io::stdout().lock();
+    let jobs = read_jobs()?;
     // says that it is ready
     wire::write(&mut answers, &[])?;
     answers.flush()?;
-    while let Some(job) = wire::read(&mut jobs)? {
+    while let Some(job) = next_job(&jobs, &renderer)? {
         let job: Job = serde_json::from_slice(&job)?;
         limit(Resource::Cpu, processor_time_s() + THREADS * (options.deadline.as_secs() + 1))?;
         let (said, pdf) = match draw(&renderer, &job) {
@@ -75,6 +80,34 @@ pub fn work(options: &WorkerOptions) -> Result<(), WorkerError> {
         answers.flush()?;
     }
     Ok(())
+}
+
+/// Jobs as they come in, read on a thread of its own, because standard input cannot be waited for with a bound; one at a time, as
+/// the press sends them.
+fn read_jobs() -> io::Result<Receiver<io::Result<Option<Vec<u8>>>>> {
+    let (sender, jobs) = sync_channel(1);
+    std::thread::Builder::new().name("jobs".to_owned()).spawn(move || {
+        let mut stdin = io::stdin().lock();
+        loop {
+            let read = wire::read(&mut stdin);
+            let is_over = !matches!(read, Ok(Some(_)));
+            // nobody listens when the worker ends
+            if sender.send(read).is_err() || is_over {
+                return;
+            }
+        }
+    })?;
+    Ok(jobs)
+}
+
+/// The next one; nothing when there will be none. What was drawn is forgotten when none comes soon.
+fn next_job(jobs: &Receiver<io::Result<Option<Vec<u8>>>>, renderer: &PacketRenderer) -> io::Result<Option<Vec<u8>>> {
+    match jobs.recv_timeout(REMEMBER_FOR) {
+        Ok(read) => return read,
+        Err(RecvTimeoutError::Timeout) => renderer.forget(),
+        Err(RecvTimeoutError::Disconnected) => return Ok(None),
+    }
+    jobs.recv().unwrap_or(Ok(None))
 }
 
 fn draw(renderer: &PacketRenderer, job: &Job) -> Result<Packet, PacketError> {
