@@ -59,12 +59,13 @@ fn fold(criterion: &mut Criterion) {
             let take_in = |view: &StatusView, page: &[Stored]| {
                 black_box(view.apply(page).unwrap());
             };
-            folding(&log, rounds, status_view, take_in, |view| view.tick().unwrap())
+            folding(&log, rounds, status_view, take_in, |view| view.write().unwrap())
         });
     });
     group.bench_function("the analytics view, records", |bencher| {
         bencher.iter_custom(|rounds| {
-            let take_in = |view: &AnalyticsView, page: &[Stored]| view.apply(page, &[]).unwrap();
+            let take_in =
+                |view: &AnalyticsView, page: &[Stored]| view.apply(page, &[] as &[events::StoredMaker]).unwrap();
             folding(&log, rounds, analytics_view, take_in, |view| view.write().unwrap())
         });
     });
@@ -76,7 +77,7 @@ fn read(criterion: &mut Criterion) {
     let (status, analytics) = (status_view(folder.path()), analytics_view(folder.path()));
     for page in log.chunks(PAGE_RECORDS) {
         status.apply(page).unwrap();
-        analytics.apply(page, &[]).unwrap();
+        analytics.apply(page, &[] as &[events::StoredMaker]).unwrap();
     }
     let (count, mut number) = (registrations(), 0);
     let mut group = criterion.benchmark_group("read");
