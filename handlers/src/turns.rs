@@ -264,6 +264,35 @@ impl Turns {
         ours.map(|(_, queue)| queue.line.len()).sum()
     }
 
+    /// A turn at once for one who is about to arrive, if there is a place, nobody stands before it, and its maker's guards
+    /// let it through: exactly who would be let through if it stood in line.
+    pub(crate) fn admit(
+        &mut self,
+        registration: &Registration,
+        method: Method,
+        bound: usize,
+        now: Timestamp,
+    ) -> Option<Turn> {
+        let (lane, ageing) = (Lane::of(method), self.ageing);
+        if !self.has_room(lane, bound) {
+            return None;
+        }
+        let key = LineKey { maker: self.guards.index_of(&registration.connector), method };
+        self.queues.entry(key).or_insert_with(|| Queue::new(ageing));
+        let queue = self.queues.get(&key)?;
+        if !queue.line.is_empty() || self.closed(key, queue, now).is_some() {
+            return None;
+        }
+        self.turns += 1;
+        let turn = self.turns;
+        let queue = self.queues.get_mut(&key)?;
+        queue.last_turn = turn;
+        queue.running += 1;
+        let mut turn = self.give(Turn { id: registration.id, lane, line: Some(key), attempt: None, seen: 0 });
+        self.grant(&mut turn, registration, now);
+        Some(turn)
+    }
+
     /// Whether a lane has a place free.
     pub(crate) fn has_room(&self, lane: Lane, bound: usize) -> bool {
         self.running(lane) < bound
