@@ -4,6 +4,7 @@
 //! a time) or with its driver; records that arrive meanwhile are laid aside and taken in when the driver comes back.
 
 mod answers;
+mod door;
 mod makers;
 mod slots;
 mod work;
@@ -43,8 +44,6 @@ const STALL_PAUSE: Duration = Duration::from_secs(1);
 const RELOADS_MAX: usize = 64;
 /// Questions that may wait for an answer.
 const QUESTIONS_MAX: usize = 256;
-/// Registrations that may wait to be let through as they arrive; more are stored first and stand in line.
-const ARRIVALS_MAX: usize = 1_024;
 
 /// Bounds of the engine.
 #[derive(Debug, Clone)]
@@ -92,6 +91,7 @@ pub struct Engine {
     makers: makers::Desk,
     questions: mpsc::Receiver<Question>,
     arrivals: mpsc::Receiver<Arrival>,
+    door: door::Door,
     handle: EngineHandle,
     ready: watch::Sender<bool>,
 }
@@ -103,7 +103,7 @@ impl Engine {
         let policies = world.catalog.iter().map(|connector| (connector.id(), connector.policy().clone()));
         let turns = Turns::new(Guards::new(policies), options.ageing);
         let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
-        let (door, arrivals) = mpsc::channel(ARRIVALS_MAX);
+        let (door, arrivals) = mpsc::channel(door::ARRIVALS_MAX);
         Self {
             world,
             options,
@@ -120,6 +120,7 @@ impl Engine {
             makers: makers::Desk::default(),
             questions,
             arrivals,
+            door: door::Door::default(),
             handle: EngineHandle::new(sender, door),
             ready: watch::Sender::new(false),
         }
@@ -143,7 +144,7 @@ impl Engine {
         let mut lease = self.world.lease.watch();
         lease.mark_changed();
         while !shutdown.is_cancelled() {
-            let (wake, mut arrived) = (self.time_to_wake(), None);
+            let wake = self.time_to_wake();
             tokio::select! {
                 page = reader.pages.recv() => match page {
                     Some(page) => self.on_page(page),
@@ -151,7 +152,7 @@ impl Engine {
                 },
                 Some(done) = self.tasks.join_next_with_id() => self.on_done(done),
                 Some(question) = self.questions.recv() => self.answer(question),
-                Some(arrival) = self.arrivals.recv() => arrived = Some(arrival),
+                Some(arrival) = self.arrivals.recv() => self.door.arrive(arrival, self.world.now()),
                 Ok(()) = lease.changed() => {
                     let held = *lease.borrow_and_update();
                     if !self.on_lease(held, &mut reader, &shutdown).await {
@@ -165,10 +166,7 @@ impl Engine {
                 self.on_done(done);
             }
             self.do_what_is_due();
-            // behind all who stood in line before
-            while let Some(arrival) = arrived.take().or_else(|| self.arrivals.try_recv().ok()) {
-                self.on_arrival(arrival);
-            }
+            self.see_to_the_door();
         }
         reader.task.abort();
         self.drain().await;
@@ -301,6 +299,7 @@ impl Engine {
         let timed = self.slots.next_wake();
         let alarm = self.slots.next_alarm().filter(|_| self.reloads < RELOADS_MAX);
         let work = [alarm, self.next_of_makers(now), self.turns.next_opening(now)];
+        let timed = timed.into_iter().chain(self.door.next_wake()).min();
         let next = if self.works() { work.into_iter().chain([timed]).flatten().min() } else { timed };
         next.map_or(PAGE_WAIT, |at| at.since(now).min(PAGE_WAIT))
     }

@@ -103,6 +103,7 @@ pub(crate) struct Turns {
     reserved: HashMap<MakerIndex, u32>,
     tenants: HashMap<String, u32>,
     ageing: Ageing,
+    pace: arriving::Pace,
     position: Sequence,
 }
 
@@ -124,6 +125,7 @@ impl Turns {
             reserved: HashMap::new(),
             tenants: HashMap::new(),
             ageing,
+            pace: arriving::Pace::default(),
             position: 0,
         }
     }
@@ -332,6 +334,9 @@ impl Turns {
     pub(crate) fn over(&mut self, turn: &Turn, after: Option<&Registration>) {
         if let Some(running) = self.running.get_mut(&turn.lane) {
             *running = running.saturating_sub(1);
+        }
+        if turn.lane == Lane::Api {
+            self.pace.ended();
         }
         let Some(key) = turn.line else { return };
         if let Some(queue) = self.queues.get_mut(&key) {

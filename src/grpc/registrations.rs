@@ -62,8 +62,6 @@ impl RegistrationsService {
         self.views.check_ready()?;
         // refused at once, before anything is kept: who is told to come again in a second need not hang for five
         let _place = self.places.try_acquire().map_err(|_| errors::overloaded())?;
-        let kept_up = tokio::time::timeout(self.submit_timeout, self.engine.keeps_up()).await;
-        kept_up.map_err(|_| errors::overloaded())?;
         let (own, reserved) = (intake::shard_of(&self.world, &submission), self.reservation(&submission));
         let known = match reserved {
             Some(id) => Some(self.views.reserve(id, own)?).filter(|shard| *shard != own),

@@ -14,7 +14,7 @@ use events::{
     Shard, Stage, Timestamp,
 };
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
 use super::{Engine, Slot};
@@ -25,19 +25,15 @@ use crate::turns::{Closed, LineKey, Place, opens_at};
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Registrations that may wait for nothing but a place of ours before further ones are held up at the door.
-const BACKLOG_MAX: usize = 1_024;
 
 /// Where questions are asked; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct EngineHandle {
     pub(super) questions: mpsc::Sender<Question>,
     pub(super) position: Arc<AtomicU64>,
-    /// How many wait for nothing but a place of ours.
-    backlog: Arc<watch::Sender<usize>>,
     /// Where registrations come in that may be let through at once.
     door: mpsc::Sender<Arrival>,
-    /// Whether there is a place for one.
+    /// Whether there is a place for one, now or soon.
     room: Arc<AtomicBool>,
 }
 
@@ -50,8 +46,7 @@ pub(super) enum Question {
 
 impl EngineHandle {
     pub(super) fn new(questions: mpsc::Sender<Question>, door: mpsc::Sender<Arrival>) -> Self {
-        let (position, backlog, room) = (Arc::default(), Arc::default(), Arc::default());
-        Self { questions, position, backlog, door, room }
+        Self { questions, position: Arc::default(), door, room: Arc::default() }
     }
 
     /// Stores a registration and begins its first attempt in one record, if its turn comes at once.
@@ -97,22 +92,6 @@ impl EngineHandle {
     #[must_use]
     pub fn position(&self) -> Sequence {
         self.position.load(Ordering::Relaxed)
-    }
-
-    /// Waits until this process keeps up with what is accepted: beyond [`BACKLOG_MAX`] each further registration would only
-    /// wait longer.
-    pub async fn keeps_up(&self) {
-        // never closed while we hold a sender
-        let _ = self.backlog.subscribe().wait_for(|backlog| *backlog <= BACKLOG_MAX).await;
-    }
-
-    pub(super) fn tell_backlog(&self, backlog: usize) {
-        self.backlog.send_if_modified(|known| {
-            let was_full = *known > BACKLOG_MAX;
-            *known = backlog;
-            // who waits is woken when there is room again, not each time that the number changes
-            was_full && backlog <= BACKLOG_MAX
-        });
     }
 
     async fn ask<A>(&self, question: impl FnOnce(oneshot::Sender<A>) -> Question) -> Option<A> {

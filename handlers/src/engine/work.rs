@@ -12,7 +12,6 @@ use events::{
 use tokio::task::{Id, JoinError};
 
 use super::{Engine, RELOADS_MAX, STALL_PAUSE, Slot, Task};
-use crate::arrival::{self, Arrival, Arrived};
 use crate::driver::{self, Drove};
 use crate::journal::{self, JournalError};
 use crate::turns::{Lane, LineKey, Place, Turn, opens_at};
@@ -35,8 +34,6 @@ impl Engine {
         }
         self.turns.trim();
         if !self.works() {
-            self.handle.tell_backlog(0);
-            self.handle.tell_room(false);
             return;
         }
         while self.reloads < RELOADS_MAX
@@ -53,9 +50,6 @@ impl Engine {
                 self.start(turn, now);
             }
         }
-        let bound = self.bound(Lane::Api);
-        self.handle.tell_backlog(self.turns.backlog(Lane::Api, bound, now));
-        self.handle.tell_room(self.turns.has_room(Lane::Api, bound));
     }
 
     const fn bound(&self, lane: Lane) -> usize {
@@ -73,30 +67,6 @@ impl Engine {
             self.turns.leave(&registration, place);
             self.schedule(*registration);
         }
-    }
-
-    /// Lets one through that is not stored yet, if it would not have to wait.
-    pub(super) fn on_arrival(&mut self, arrival: Arrival) {
-        match self.admit(&arrival.registration) {
-            Some((turn, method)) => {
-                let (shard, world) = (arrival.registration.shard, self.world.clone());
-                let task = self.tasks.spawn(async move { arrival::begin(&world, arrival, method).await });
-                self.driving(task.id(), turn, shard);
-            }
-            None => {
-                // nobody waits any more: nothing was stored
-                let _ = arrival.answer.send(Arrived::MustWait(Box::new(arrival.record), arrival.span));
-            }
-        }
-    }
-
-    fn admit(&mut self, registration: &Registration) -> Option<(Turn, Method)> {
-        if !self.works() || !self.folded || self.slots.get(registration.id).is_some() {
-            return None;
-        }
-        let Step::Attempt(method @ Method::Api) = driver::next(&self.world, registration) else { return None };
-        let turn = self.turns.admit(registration, method, self.bound(Lane::of(method)), self.world.now())?;
-        Some((turn, method))
     }
 
     /// Puts it where its next step waits, or lets go of it when there is none.
@@ -153,7 +123,7 @@ impl Engine {
         (method == Method::Api && self.world.connector(registration).is_repeatable()).then_some(method)
     }
 
-    fn driving(&mut self, task: Id, turn: Turn, shard: Shard) {
+    pub(super) fn driving(&mut self, task: Id, turn: Turn, shard: Shard) {
         self.slots.put(turn.id, Slot::Driving(Vec::new()));
         self.under_way.insert(task, Task::Turn(turn, shard));
     }

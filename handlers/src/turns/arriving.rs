@@ -1,24 +1,42 @@
-//! Who has not been stored yet: let through at once, or held up while we are behind ourselves.
+//! Who has not been stored yet and is let through at once.
+
+use std::time::Duration;
 
 use events::{Method, Registration, Timestamp};
 
-use super::{Closed, Lane, LineKey, Queue, Turn, Turns};
+use super::{Lane, LineKey, Queue, Turn, Turns};
+
+/// How long turns are counted.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// How many turns of makers' APIs end in a while.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    began: Timestamp,
+    ended: usize,
+    before: usize,
+}
+
+impl Pace {
+    pub(super) const fn ended(&mut self) {
+        self.ended += 1;
+    }
+
+    fn flows(&mut self, bound: usize, now: Timestamp) -> bool {
+        let elapsed = now.since(self.began);
+        if elapsed >= WINDOW {
+            // a window that nobody looked at for long tells nothing
+            let is_old = elapsed >= 2 * WINDOW;
+            *self = Self { began: now, ended: 0, before: if is_old { 0 } else { self.ended } };
+        }
+        self.before.max(self.ended) >= bound
+    }
+}
 
 impl Turns {
-    /// How many wait for nothing but a place among all of `bound`, because all are taken: whoever waits for a maker, whose
-    /// guard is closed or who takes fewer at once, does not count.
-    pub(crate) fn backlog(&self, lane: Lane, bound: usize, now: Timestamp) -> usize {
-        let Some(method) = lane.guarded().filter(|_| !self.has_room(lane, bound)) else { return 0 };
-        let waiting = self.queues.iter().filter(|(key, queue)| key.method == method && !queue.line.is_empty());
-        let ours = waiting.filter(|(key, queue)| match self.closed(**key, queue, now) {
-            None => true,
-            Some(Closed::Busy) => {
-                let at_once = self.guards.maker(key.maker).policy.concurrency.of(method);
-                usize::try_from(at_once).is_ok_and(|at_once| at_once >= bound)
-            }
-            Some(Closed::Guard(_)) => false,
-        });
-        ours.map(|(_, queue)| queue.line.len()).sum()
+    /// Whether places of this many are soon free: as many turns end within a second.
+    pub(crate) fn flows(&mut self, bound: usize, now: Timestamp) -> bool {
+        self.pace.flows(bound, now)
     }
 
     /// A turn at once for one who is about to arrive, if there is a place, nobody stands before it, and its maker's guards

@@ -240,14 +240,13 @@ fn whoever_arrives_takes_a_token_and_without_one_stands_in_line() {
 }
 
 #[test]
-fn whoever_waits_for_nothing_but_our_places_is_a_backlog_and_whoever_waits_for_a_maker_is_not() {
-    let policies = [("free", MakerPolicy::default()), ("narrow", one_at_a_time())];
-    let mut world = World::of(&policies, Ageing::default());
-    assert!(world.turns.admit(&arriving(1, "free"), Method::Api, 2, START).is_some());
-    assert!(world.turns.admit(&arriving(2, "narrow"), Method::Api, 2, START).is_some());
-    for (number, connector) in [(3, "free"), (4, "free"), (5, "narrow")] {
-        world.turns.join(&arriving(number, connector), Method::Api, None);
-    }
-    assert_eq!(world.turns.backlog(Lane::Api, 2, START), 2);
-    assert_eq!(world.turns.backlog(Lane::Api, 3, START), 0, "a place is free");
+fn places_are_soon_free_while_as_many_turns_end_within_a_second() {
+    let mut world = World::of(&[("free", MakerPolicy::default())], Ageing::default());
+    let turn = world.turns.admit(&arriving(1, "free"), Method::Api, 2, START).expect("there is a place");
+    assert!(!world.turns.flows(2, START));
+    world.turns.over(&turn, None);
+    assert!(!world.turns.flows(2, at(1)), "one of two in a second");
+    (0..2).for_each(|_| world.turns.over(&turn, None));
+    assert!(world.turns.flows(2, at(1)) && world.turns.flows(2, at(2)));
+    assert!(!world.turns.flows(2, at(3)), "nothing ended since");
 }
