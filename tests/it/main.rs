@@ -22,6 +22,7 @@ mod flow_8_health;
 mod forget;
 mod hostile;
 mod http;
+mod http_batch;
 mod live;
 mod nats;
 mod notifications;
