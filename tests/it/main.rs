@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod audit_offline;
 mod bad_input;
+mod bench;
 mod browser;
 mod canaries;
 mod cli;
