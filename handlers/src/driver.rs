@@ -25,6 +25,8 @@ pub(crate) enum Drove {
     Done(Registration),
     /// The log or a store does not answer: try again after a pause.
     Stalled(Registration),
+    /// An arrival that is not stored, or nobody knows whether it is.
+    NotBegun(RegistrationId),
     /// Its history cannot be read, now or later.
     Unreadable(RegistrationId),
     /// A record of a maker is stored, at this sequence, or is not.
@@ -157,7 +159,19 @@ async fn make(world: &World, registration: &mut Registration, step: Step) -> Res
     Ok(())
 }
 
-fn sending(world: &World, registration: &Registration, method: Method, details: &Details) -> Option<Sending> {
+/// The attempt whose start stands in its last record.
+pub(crate) async fn attempt_begun(world: &World, registration: &mut Registration, method: Method, details: &Details) {
+    let (trace, span) = (registration.trace, trace::step(registration, Step::Attempt(method)));
+    trace::within(trace, span, Box::pin(attempt(world, registration, method, details))).await;
+}
+
+/// What an attempt will send.
+pub(crate) fn sending(
+    world: &World,
+    registration: &Registration,
+    method: Method,
+    details: &Details,
+) -> Option<Sending> {
     world.connector(registration).sending(method, details, registration.proof.is_some())
 }
 

@@ -26,6 +26,7 @@ use answers::Question;
 pub use answers::{EngineHandle, Explanation, MakerStatus, MethodStatus, Tried, WaitsFor};
 use slots::{Slot, Slots};
 
+use crate::arrival::Arrival;
 use crate::driver::Drove;
 use crate::turns::{Turn, Turns};
 use crate::world::World;
@@ -42,6 +43,8 @@ const STALL_PAUSE: Duration = Duration::from_secs(1);
 const RELOADS_MAX: usize = 64;
 /// Questions that may wait for an answer.
 const QUESTIONS_MAX: usize = 256;
+/// Registrations that may wait to be let through as they arrive; more are stored first and stand in line.
+const ARRIVALS_MAX: usize = 1_024;
 
 /// Bounds of the engine.
 #[derive(Debug, Clone)]
@@ -88,6 +91,7 @@ pub struct Engine {
     live_since: Timestamp,
     makers: makers::Desk,
     questions: mpsc::Receiver<Question>,
+    arrivals: mpsc::Receiver<Arrival>,
     handle: EngineHandle,
     ready: watch::Sender<bool>,
 }
@@ -99,6 +103,7 @@ impl Engine {
         let policies = world.catalog.iter().map(|connector| (connector.id(), connector.policy().clone()));
         let turns = Turns::new(Guards::new(policies), options.ageing);
         let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
+        let (door, arrivals) = mpsc::channel(ARRIVALS_MAX);
         Self {
             world,
             options,
@@ -114,7 +119,8 @@ impl Engine {
             live_since: Timestamp::default(),
             makers: makers::Desk::default(),
             questions,
-            handle: EngineHandle { questions: sender, position: Arc::default(), backlog: Arc::default() },
+            arrivals,
+            handle: EngineHandle::new(sender, door),
             ready: watch::Sender::new(false),
         }
     }
@@ -137,7 +143,7 @@ impl Engine {
         let mut lease = self.world.lease.watch();
         lease.mark_changed();
         while !shutdown.is_cancelled() {
-            let wake = self.time_to_wake();
+            let (wake, mut arrived) = (self.time_to_wake(), None);
             tokio::select! {
                 page = reader.pages.recv() => match page {
                     Some(page) => self.on_page(page),
@@ -145,6 +151,7 @@ impl Engine {
                 },
                 Some(done) = self.tasks.join_next_with_id() => self.on_done(done),
                 Some(question) = self.questions.recv() => self.answer(question),
+                Some(arrival) = self.arrivals.recv() => arrived = Some(arrival),
                 Ok(()) = lease.changed() => {
                     let held = *lease.borrow_and_update();
                     if !self.on_lease(held, &mut reader, &shutdown).await {
@@ -158,6 +165,10 @@ impl Engine {
                 self.on_done(done);
             }
             self.do_what_is_due();
+            // behind all who stood in line before
+            while let Some(arrival) = arrived.take().or_else(|| self.arrivals.try_recv().ok()) {
+                self.on_arrival(arrival);
+            }
         }
         reader.task.abort();
         self.drain().await;
@@ -235,7 +246,7 @@ impl Engine {
         }
     }
 
-    fn on_record(&mut self, stored: Arc<Stored>) {
+    pub(super) fn on_record(&mut self, stored: Arc<Stored>) {
         let id = stored.registration;
         self.let_go(&stored);
         match self.slots.get_mut(id) {

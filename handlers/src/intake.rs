@@ -11,14 +11,15 @@ use events::record::TraceContext;
 use events::seal::PersonKey;
 use events::{
     Actor, Details, FieldProblem, MailPreference, ObjectRef, PersonKeyId, Priority, Record, RecordId, Refusal,
-    Registration, RegistrationId, Shard, Stored,
+    Registration, RegistrationId, Shard,
 };
-use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::arrival::{self, Arrived};
+use crate::engine::EngineHandle;
 use crate::journal::JournalError;
+use crate::trace;
 use crate::world::{PrivateError, World, fresh_nonce};
-use crate::{meters, trace};
 
 /// Longest request id, in bytes.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -122,7 +123,12 @@ pub fn shard_of(world: &World, submission: &Submission) -> Shard {
 /// # Errors
 /// [`IntakeError`]; nothing is stored then, and what was kept before is erased, except that a log which did not answer may
 /// still store it: the same request id then finds it.
-pub async fn submit(world: &World, submission: Submission, known: Option<Shard>) -> Result<Accepted, IntakeError> {
+pub async fn submit(
+    world: &World,
+    engine: &EngineHandle,
+    submission: Submission,
+    known: Option<Shard>,
+) -> Result<Accepted, IntakeError> {
     let warnings = check(world, &submission)?;
     let connector = world.catalog.find_brand(&submission.details.product.brand).clone();
     let id = match &submission.request_id {
@@ -135,7 +141,7 @@ pub async fn submit(world: &World, submission: Submission, known: Option<Shard>)
     }
     check_writable(world)?;
     let (person_key, key) = world.keys.lease().await.map_err(PrivateError::from)?;
-    let error = match keep(world, (shard, id), &connector, &submission, (person_key, &key)).await {
+    let error = match keep(world, engine, (shard, id), &connector, &submission, (person_key, &key)).await {
         Ok(registration) => return Ok(Accepted { registration, repeated: false, warnings }),
         Err(error) => error,
     };
@@ -150,9 +156,11 @@ pub async fn submit(world: &World, submission: Submission, known: Option<Shard>)
     Err(error)
 }
 
-/// Keeps the proof, and then the first record, which names it.
+/// Keeps the proof, and then the first record, which names it. If its turn has come already, that record begins the first
+/// attempt as well.
 async fn keep(
     world: &World,
+    engine: &EngineHandle,
     (shard, id): (Shard, RegistrationId),
     connector: &Connector,
     submission: &Submission,
@@ -165,14 +173,10 @@ async fn keep(
     let (span, trace) = trace::append(id, submission.trace);
     let mut record = first_record(world, id, connector, submission, (person_key, key), proof)?;
     record.trace = trace;
-    crate::crash_point("before_submit");
-    let appended = world.log.append(shard, id, &record).instrument(span).await;
-    crate::crash_point("after_submit");
-    let link = appended.map_err(JournalError::Append)?;
-    let stored = Stored { sequence: link.sequence, shard, registration: id, record, hash: link.hash };
-    let registration = Registration::begin(&stored).map_err(JournalError::from)?;
-    meters::stored(&registration, &stored.record.events);
-    Ok(registration)
+    match engine.arrive((shard, id), record, &submission.details, span).await? {
+        Arrived::Begun(stored) => Ok((*stored)?),
+        Arrived::MustWait(record, span) => Ok(arrival::store(world, (shard, id), *record, span).await?),
+    }
 }
 
 /// Named by the key as well: a repeat, which has another key, must not take the place of the first one's.

@@ -5,6 +5,7 @@
 
 mod alert;
 mod api_attempt;
+mod arrival;
 mod automation_attempt;
 mod crash;
 pub mod desk;

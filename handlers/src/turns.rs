@@ -1,5 +1,6 @@
 //! Who comes next, of all: lines in front of makers' methods, behind the makers' guards, and the lanes that share our means.
 
+mod arriving;
 mod lane;
 
 use std::cmp::Reverse;
@@ -246,22 +247,6 @@ impl Turns {
         let id = queue.line.pop(now)?;
         queue.running += 1;
         Some(self.give(Turn { id, lane, line: Some(key), attempt: None, seen: 0 }))
-    }
-
-    /// How many wait for nothing but a place among all of `bound`, because all are taken: whoever waits for a maker, whose
-    /// guard is closed or who takes fewer at once, does not count.
-    pub(crate) fn backlog(&self, lane: Lane, bound: usize, now: Timestamp) -> usize {
-        let Some(method) = lane.guarded().filter(|_| !self.has_room(lane, bound)) else { return 0 };
-        let waiting = self.queues.iter().filter(|(key, queue)| key.method == method && !queue.line.is_empty());
-        let ours = waiting.filter(|(key, queue)| match self.closed(**key, queue, now) {
-            None => true,
-            Some(Closed::Busy) => {
-                let at_once = self.guards.maker(key.maker).policy.concurrency.of(method);
-                usize::try_from(at_once).is_ok_and(|at_once| at_once >= bound)
-            }
-            Some(Closed::Guard(_)) => false,
-        });
-        ours.map(|(_, queue)| queue.line.len()).sum()
     }
 
     /// Whether a lane has a place free.

@@ -69,7 +69,9 @@ impl RegistrationsService {
             Some(id) => Some(self.views.reserve(id, own)?).filter(|shard| *shard != own),
             None => None,
         };
-        let taken = tokio::time::timeout(self.submit_timeout, intake::submit(&self.world, submission, known)).await;
+        let taken =
+            tokio::time::timeout(self.submit_timeout, intake::submit(&self.world, &self.engine, submission, known))
+                .await;
         match taken {
             Ok(Ok(accepted)) => self.answer(&accepted).await,
             Ok(Err(error)) => {

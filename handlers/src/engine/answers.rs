@@ -1,20 +1,26 @@
 //! Answers: what one registration waits for, and how the makers are doing, as the engine knows it at this moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bus::AppendError;
 use events::bucket::Level;
 use events::circuit::CircuitView;
 use events::maker::{GUARDED, Maker, Pause};
 use events::vitals::{Incident, LastHour, Raised};
 use events::{
-    Admission, AlertKind, HealthState, Link, Method, Priority, Registration, RegistrationId, Sequence, Stage, Timestamp,
+    Admission, AlertKind, Details, HealthState, Link, Method, Priority, Record, Registration, RegistrationId, Sequence,
+    Shard, Stage, Timestamp,
 };
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Span;
 
 use super::{Engine, Slot};
+use crate::arrival::{self, Arrival, Arrived};
 use crate::driver;
+use crate::journal::JournalError;
 use crate::turns::{Closed, LineKey, Place, opens_at};
 
 /// How long an answer may take.
@@ -28,7 +34,11 @@ pub struct EngineHandle {
     pub(super) questions: mpsc::Sender<Question>,
     pub(super) position: Arc<AtomicU64>,
     /// How many wait for nothing but a place of ours.
-    pub(super) backlog: Arc<watch::Sender<usize>>,
+    backlog: Arc<watch::Sender<usize>>,
+    /// Where registrations come in that may be let through at once.
+    door: mpsc::Sender<Arrival>,
+    /// Whether there is a place for one.
+    room: Arc<AtomicBool>,
 }
 
 /// A question and where its answer goes.
@@ -39,6 +49,38 @@ pub(super) enum Question {
 }
 
 impl EngineHandle {
+    pub(super) fn new(questions: mpsc::Sender<Question>, door: mpsc::Sender<Arrival>) -> Self {
+        let (position, backlog, room) = (Arc::default(), Arc::default(), Arc::default());
+        Self { questions, position, backlog, door, room }
+    }
+
+    /// Stores a registration and begins its first attempt in one record, if its turn comes at once.
+    pub(crate) async fn arrive(
+        &self,
+        place: (Shard, RegistrationId),
+        record: Record,
+        details: &Details,
+        span: Span,
+    ) -> Result<Arrived, JournalError> {
+        if !self.room.load(Ordering::Relaxed) {
+            return Ok(Arrived::MustWait(Box::new(record), span));
+        }
+        let (registration, record) = arrival::expected(place, record)?;
+        let (sender, answer) = oneshot::channel();
+        let arrival = Arrival { registration, record, details: details.clone(), span, answer: sender };
+        match self.door.try_send(arrival) {
+            // dropped only when the engine ends, with what was on its way: it is stored, or it is not
+            Ok(()) => Ok(answer.await.map_err(|_| JournalError::Append(AppendError::Unknown))?),
+            Err(TrySendError::Full(back) | TrySendError::Closed(back)) => {
+                Ok(Arrived::MustWait(Box::new(back.record), back.span))
+            }
+        }
+    }
+
+    pub(super) fn tell_room(&self, room: bool) {
+        self.room.store(room, Ordering::Relaxed);
+    }
+
     /// What an open registration waits for; nothing when the engine does not have it, because it rests.
     ///
     /// Nothing as well when the engine has ended or does not answer in time.

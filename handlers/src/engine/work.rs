@@ -12,6 +12,7 @@ use events::{
 use tokio::task::{Id, JoinError};
 
 use super::{Engine, RELOADS_MAX, STALL_PAUSE, Slot, Task};
+use crate::arrival::{self, Arrival, Arrived};
 use crate::driver::{self, Drove};
 use crate::journal::{self, JournalError};
 use crate::turns::{Lane, LineKey, Place, Turn, opens_at};
@@ -35,6 +36,7 @@ impl Engine {
         self.turns.trim();
         if !self.works() {
             self.handle.tell_backlog(0);
+            self.handle.tell_room(false);
             return;
         }
         while self.reloads < RELOADS_MAX
@@ -51,8 +53,9 @@ impl Engine {
                 self.start(turn, now);
             }
         }
-        let backlog = self.turns.backlog(Lane::Api, self.bound(Lane::Api), now);
-        self.handle.tell_backlog(backlog);
+        let bound = self.bound(Lane::Api);
+        self.handle.tell_backlog(self.turns.backlog(Lane::Api, bound, now));
+        self.handle.tell_room(self.turns.has_room(Lane::Api, bound));
     }
 
     const fn bound(&self, lane: Lane) -> usize {
@@ -70,6 +73,30 @@ impl Engine {
             self.turns.leave(&registration, place);
             self.schedule(*registration);
         }
+    }
+
+    /// Lets one through that is not stored yet, if it would not have to wait.
+    pub(super) fn on_arrival(&mut self, arrival: Arrival) {
+        match self.admit(&arrival.registration) {
+            Some((turn, method)) => {
+                let (shard, world) = (arrival.registration.shard, self.world.clone());
+                let task = self.tasks.spawn(async move { arrival::begin(&world, arrival, method).await });
+                self.driving(task.id(), turn, shard);
+            }
+            None => {
+                // nobody waits any more: nothing was stored
+                let _ = arrival.answer.send(Arrived::MustWait(Box::new(arrival.record), arrival.span));
+            }
+        }
+    }
+
+    fn admit(&mut self, registration: &Registration) -> Option<(Turn, Method)> {
+        if !self.works() || !self.folded || self.slots.get(registration.id).is_some() {
+            return None;
+        }
+        let Step::Attempt(method @ Method::Api) = driver::next(&self.world, registration) else { return None };
+        let turn = self.turns.admit(registration, method, self.bound(Lane::of(method)), self.world.now())?;
+        Some((turn, method))
     }
 
     /// Puts it where its next step waits, or lets go of it when there is none.
@@ -244,11 +271,22 @@ impl Engine {
                 self.slots.wake_at(self.world.now().plus(STALL_PAUSE), registration.id);
                 self.slots.put(registration.id, Slot::Idle(Box::new(registration), Place::Time));
             }
+            Some(Drove::NotBegun(id)) => self.on_not_begun(task.as_ref(), id),
             Some(Drove::Unreadable(id)) => drop(self.slots.remove(id)),
             Some(Drove::Written(maker, sequence)) => self.makers.written(maker, sequence, self.world.now()),
             Some(Drove::Checked(maker, api, form)) => self.makers.checked(maker, (api, form)),
             Some(Drove::Mailed(maker, of)) => self.makers.mailed(maker, of, self.world.now()),
             None => self.on_lost(task),
+        }
+    }
+
+    /// What came in for it meanwhile is of somebody else, who was quicker, or says that it is stored after all.
+    fn on_not_begun(&mut self, task: Option<&Task>, id: RegistrationId) {
+        if let Some(Task::Turn(turn, _)) = task {
+            self.turns.over(turn, None);
+        }
+        if let Some(Slot::Driving(later)) = self.slots.remove(id) {
+            later.into_iter().for_each(|stored| self.on_record(stored));
         }
     }
 

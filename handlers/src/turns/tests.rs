@@ -201,3 +201,53 @@ fn the_manual_lane_goes_by_class_and_then_by_submission() {
         std::iter::from_fn(|| world.turns.next(Lane::Manual, 9, at(9))).map(|turn| turn.id.0.as_u128()).collect();
     assert_eq!(order, [3, 2, 4, 1]);
 }
+
+/// Somebody who is about to arrive at this maker.
+fn arriving(number: u64, connector: &str) -> Registration {
+    registration(number, connector, Priority::Normal, START)
+}
+
+#[test]
+fn whoever_arrives_is_let_through_at_once_when_nothing_stands_before_it() {
+    let mut world = World::of(&[("free", MakerPolicy::default())], Ageing::default());
+    let turn = world.turns.admit(&arriving(1, "free"), Method::Api, 2, START).expect("there is a place");
+    assert_eq!((turn.lane, turn.attempt), (Lane::Api, Some(1)));
+    assert!(world.turns.admit(&arriving(2, "free"), Method::Api, 2, START).is_some());
+    assert_eq!(world.turns.admit(&arriving(3, "free"), Method::Api, 2, START), None, "both places are taken");
+    world.turns.over(&turn, None);
+    assert!(world.turns.admit(&arriving(3, "free"), Method::Api, 2, START).is_some(), "one was given back");
+}
+
+#[test]
+fn whoever_arrives_passes_nobody_who_stands_in_line() {
+    let mut world = World::of(&[("free", MakerPolicy::default())], Ageing::default());
+    let waits = arriving(1, "free");
+    let place = world.turns.join(&waits, Method::Api, None);
+    assert_eq!(world.turns.admit(&arriving(2, "free"), Method::Api, 8, START), None);
+    world.turns.leave(&waits, place);
+    assert!(world.turns.admit(&arriving(2, "free"), Method::Api, 8, START).is_some());
+}
+
+#[test]
+fn whoever_arrives_takes_a_token_and_without_one_stands_in_line() {
+    let limits = vec![RateLimit { max: 1, per: Duration::from_secs(60), refill: Refill::Interval }];
+    let mut world = World::of(&[("slow", MakerPolicy { limits, ..MakerPolicy::default() })], Ageing::default());
+    let turn = world.turns.admit(&arriving(1, "slow"), Method::Api, 8, START).expect("there is a token");
+    assert_eq!(world.turns.admit(&arriving(2, "slow"), Method::Api, 8, START), None);
+    // it was not stored after all: its token is there for the next one
+    world.turns.over(&turn, None);
+    assert!(world.turns.admit(&arriving(2, "slow"), Method::Api, 8, START).is_some());
+}
+
+#[test]
+fn whoever_waits_for_nothing_but_our_places_is_a_backlog_and_whoever_waits_for_a_maker_is_not() {
+    let policies = [("free", MakerPolicy::default()), ("narrow", one_at_a_time())];
+    let mut world = World::of(&policies, Ageing::default());
+    assert!(world.turns.admit(&arriving(1, "free"), Method::Api, 2, START).is_some());
+    assert!(world.turns.admit(&arriving(2, "narrow"), Method::Api, 2, START).is_some());
+    for (number, connector) in [(3, "free"), (4, "free"), (5, "narrow")] {
+        world.turns.join(&arriving(number, connector), Method::Api, None);
+    }
+    assert_eq!(world.turns.backlog(Lane::Api, 2, START), 2);
+    assert_eq!(world.turns.backlog(Lane::Api, 3, START), 0, "a place is free");
+}
