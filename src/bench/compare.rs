@@ -145,7 +145,7 @@ fn better(name: &str) -> Better {
         return Better::Neither;
     }
     let more = ["per_second", "share_of", "ratio_to_bare"];
-    let less = ["_ms", "_mb", "bytes", "refused", "cpu", "disk_to_live", "attempts"];
+    let less = ["_ms", "_mb", "bytes", "records_per", "refused", "cpu", "disk_to_live", "attempts"];
     let says = |words: &[&str]| words.iter().any(|word| name.contains(word));
     match (says(&more), says(&less)) {
         (true, _) => Better::More,

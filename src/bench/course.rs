@@ -8,7 +8,7 @@ use super::load::{Measured, Timed};
 use super::stats::{float, quantile, round, round3, sorted};
 
 /// A load is cut into about so many windows.
-const WINDOWS: u128 = 50;
+const WINDOWS: u128 = 25;
 /// Shortest and longest window, in milliseconds.
 const WINDOW_MS_MIN: u128 = 100;
 const WINDOW_MS_MAX: u128 = 1_000;
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn windows_grow_with_the_load_up_to_a_second() {
-        for (took, expected) in [(40, 100), (5_000, 100), (5_001, 200), (20_000, 400), (600_000, 1_000)] {
+        for (took, expected) in [(40, 100), (2_500, 100), (2_501, 200), (10_000, 400), (600_000, 1_000)] {
             assert_eq!(window(ms(took)), ms(expected), "{took}");
         }
     }

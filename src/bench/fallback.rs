@@ -19,9 +19,6 @@ use crate::cli::BenchArgs;
 /// The maker that is changed, and its file as it is built in.
 const MAKER: &str = "norrland";
 const FILE: &str = include_str!("../../connectors/catalog/norrland.toml");
-/// Records of one such registration: Submitted; Dispatched + AttemptStarted; AttemptFailed + RetryScheduled; AttemptStarted;
-/// AttemptSucceeded + RegistrationSucceeded.
-const RECORDS_EACH: usize = 5;
 
 /// As fast as it goes.
 pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
@@ -34,7 +31,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
     let client = Client::open(&service.file, args.over, args.connections).await?;
     let load =
         Load { first: 0, count: args.registrations(), batch: args.batch(), pace: Pace::InFlight(args.in_flight) };
-    let before = service.usage()?;
+    let before = service.usage().await?;
     let measured = load.run(&client, 0).await?;
     let mut told = json!({
         "scenario": "fallback",
@@ -43,7 +40,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
         "second_method": "the maker's API once more, at once: a plain call in place of a web form, which needs a browser",
         "attempts_per_registration": attempts(&client, &measured.ids).await?,
     });
-    report::add(&mut told, happy::figures(&service, &load, &measured, &before, RECORDS_EACH).await?);
+    report::add(&mut told, happy::figures(&service, &load, &measured, &before).await?);
     happy::finish(stage, service, args, told, Some(&measured)).await
 }
 

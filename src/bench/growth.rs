@@ -24,19 +24,19 @@ const VIEWS: [&str; 2] = ["status", "analytics"];
 pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
     let stage = Stage::set(args.relaxed).await?;
     let service = stage.serve().await?;
-    let before = service.usage()?;
+    let before = service.usage().await?;
     let idle_at_first = before.rss();
     let Filled { early, late, all, last } = fill(args, &service).await?;
-    let after = service.usage()?;
-    let raw = report::raw(&service, &before, &after, last, report::RECORDS_HAPPY).await?;
+    let after = service.usage().await?;
+    let raw = report::raw(&service, &before, &after, last, all.rate()).await?;
     tokio::time::sleep(IDLE_MAX.min(Duration::from_millis(last as u64))).await;
-    let idle = service.usage()?.rss();
+    let idle = service.usage().await?.rss();
     let views = service.views();
     service.stop().await?;
     let on_disk = tokio::task::spawn_blocking(move || view_sizes(&views)).await??;
     let (service, start_to_first_accept_ms) = start_to_first_accept(&stage, args, last).await?;
-    let after_restart = service.usage()?.rss();
-    let told = json!({
+    let after_restart = service.usage().await?.rss();
+    let mut told = json!({
         "scenario": "growth",
         "over": args.over.as_str(),
         "registrations": args.registrations(),
@@ -53,8 +53,8 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
         "peak_rss_mb": after.peak(),
         "start_to_first_accept_ms": start_to_first_accept_ms,
         "views": on_disk,
-        "raw_server_messages_per_second": round(raw),
     });
+    report::add(&mut told, raw);
     happy::finish(stage, service, args, told, Some(&all)).await
 }
 
@@ -82,9 +82,9 @@ async fn fill(args: &BenchArgs, service: &Service) -> anyhow::Result<Filled> {
 }
 
 async fn measured_window(service: &Service, client: &Client, load: Load) -> anyhow::Result<Value> {
-    let before = service.usage()?;
+    let before = service.usage().await?;
     let measured = load.run(client, load.first).await?;
-    let after = service.usage()?;
+    let after = service.usage().await?;
     Ok(window(&load, &measured, &before, &after))
 }
 

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::client::{Client, millis};
 use super::course::course;
 use super::load::{Load, Measured, Pace};
-use super::report::{self, RECORDS_HAPPY};
+use super::report;
 use super::stage::{Service, Stage, Usage};
-use super::stats::{float, quantiles, round};
+use super::stats::{quantiles, round};
 use crate::cli::BenchArgs;
 
 /// Registrations that are alone on the machine.
@@ -26,10 +26,10 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
         Some(rate) => ("open_loop", args.arriving_batch(), Pace::PerSecond(rate)),
     };
     let load = Load { first: 0, count: args.registrations(), batch, pace };
-    let before = service.usage()?;
+    let before = service.usage().await?;
     let measured = load.run(&client, 0).await?;
     let mut told = json!({ "scenario": scenario, "over": args.over.as_str() });
-    report::add(&mut told, figures(&service, &load, &measured, &before, RECORDS_HAPPY).await?);
+    report::add(&mut told, figures(&service, &load, &measured, &before).await?);
     finish(stage, service, args, told, Some(&measured)).await
 }
 
@@ -49,10 +49,10 @@ pub async fn latency(args: &BenchArgs) -> anyhow::Result<Value> {
         batch: args.arriving_batch(),
         pace: Pace::PerSecond(rate),
     };
-    let before = service.usage()?;
+    let before = service.usage().await?;
     let measured = load.run(&client, warmed.accepted).await?;
     let mut told = json!({ "scenario": "open_loop", "over": args.over.as_str(), "peak_per_second": peak });
-    report::add(&mut told, figures(&service, &load, &measured, &before, RECORDS_HAPPY).await?);
+    report::add(&mut told, figures(&service, &load, &measured, &before).await?);
     report::add(&mut told, json!({ "alone": alone(&client, load.first + load.count).await? }));
     finish(stage, service, args, told, Some(&measured)).await
 }
@@ -91,15 +91,9 @@ async fn alone(client: &Client, first: usize) -> anyhow::Result<Value> {
 }
 
 /// What every load has in its report, with the raw server's figure for messages of the same number and size.
-pub async fn figures(
-    service: &Service,
-    load: &Load,
-    measured: &Measured,
-    before: &Usage,
-    records_each: usize,
-) -> anyhow::Result<Value> {
-    let (after, accepted) = (service.usage()?, measured.accepted);
-    let raw = report::raw(service, before, &after, accepted, records_each).await?;
+pub async fn figures(service: &Service, load: &Load, measured: &Measured, before: &Usage) -> anyhow::Result<Value> {
+    let (after, accepted) = (service.usage().await?, measured.accepted);
+    let raw = report::raw(service, before, &after, accepted, measured.rate()).await?;
     let offered = match load.pace {
         Pace::InFlight(_) => None,
         Pace::PerSecond(rate) => Some(rate),
@@ -108,7 +102,7 @@ pub async fn figures(
         Pace::InFlight(requests) => Some(requests),
         Pace::PerSecond(_) => None,
     };
-    Ok(json!({
+    let mut told = json!({
         "registrations": load.count,
         "offered_per_second": offered,
         "in_flight": in_flight,
@@ -120,9 +114,9 @@ pub async fn figures(
         "cpu_ms_per_registration": after.cpu_each(before, accepted),
         "peak_rss_mb": after.peak(),
         "disk_bytes_per_registration": round(after.disk_each(before, accepted)),
-        "raw_server_messages_per_second": round(raw),
-        "share_of_raw_server": super::stats::round3(measured.rate() * float(records_each) / raw),
-    }))
+    });
+    report::add(&mut told, raw);
+    Ok(told)
 }
 
 /// Adds what every report has and the course of its load, and clears the stage.

@@ -33,7 +33,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
         batch: args.arriving_batch(),
         pace: Pace::PerSecond(rate),
     };
-    let before = service.usage()?;
+    let before = service.usage().await?;
     let (ids, stop, started) = (Arc::new(filled.ids), Arc::new(AtomicBool::new(false)), Instant::now());
     let mut readers = JoinSet::new();
     for _ in 0..args.readers {
@@ -55,7 +55,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
         "reads_per_second": reads_per_second,
         "read_ms": quantiles(reads),
     });
-    report::add(&mut told, happy::figures(&service, &load, &measured, &before, report::RECORDS_HAPPY).await?);
+    report::add(&mut told, happy::figures(&service, &load, &measured, &before).await?);
     happy::finish(stage, service, args, told, Some(&measured)).await
 }
 

@@ -57,7 +57,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
         "records_per_second": round(per_second),
         "bare_read_per_second": round(bare),
         "ratio_to_bare_read": round3(per_second / bare),
-        "peak_rss_mb": service.usage()?.peak(),
+        "peak_rss_mb": service.usage().await?.peak(),
     });
     happy::finish(stage, service, args, told, None).await
 }

@@ -8,11 +8,10 @@ use serde_json::ser::{Formatter, PrettyFormatter};
 use serde_json::{Value, json};
 
 use super::stage::{Service, Usage};
+use super::stats::{float, round, round3};
 use super::usage;
 use crate::cli::BenchArgs;
 
-/// Records of one happy registration: Submitted; Dispatched + AttemptStarted; AttemptSucceeded + RegistrationSucceeded.
-pub const RECORDS_HAPPY: usize = 3;
 /// Messages in one batch of the raw server's run: the most that it takes.
 const RAW_BATCH: usize = 1_000;
 /// Messages of that run at most: its rate does not change any more.
@@ -25,18 +24,24 @@ pub fn add(told: &mut Value, more: Value) {
     }
 }
 
-/// Messages a second that the raw server takes, of the number and size that this load has stored.
+/// How a load stands to what the server alone takes: messages of the same number and size, in the same run.
 pub async fn raw(
     service: &Service,
     before: &Usage,
     after: &Usage,
     accepted: usize,
-    records_each: usize,
-) -> anyhow::Result<f64> {
-    let messages = (accepted * records_each).min(RAW_MESSAGES_MAX);
-    let bytes = after.record_bytes(before, accepted, records_each);
-    let raw = bus::raw_ceiling(&service.file.nats_url, messages, bytes, RAW_BATCH).await;
-    raw.context("failed to measure the raw server")
+    per_second: f64,
+) -> anyhow::Result<Value> {
+    let records = after.records_since(before);
+    let bytes = after.record_bytes(before, accepted);
+    let raw = bus::raw_ceiling(&service.file.nats_url, records.min(RAW_MESSAGES_MAX), bytes, RAW_BATCH).await;
+    let raw = raw.context("failed to measure the raw server")?;
+    let each = float(records) / float(accepted);
+    Ok(json!({
+        "records_per_registration": round3(each),
+        "raw_server_messages_per_second": round(raw),
+        "share_of_raw_server": round3(per_second * each / raw),
+    }))
 }
 
 /// Adds what every report has.

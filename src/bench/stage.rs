@@ -102,7 +102,7 @@ pub struct Service {
 
 impl Service {
     /// What everybody has used so far.
-    pub fn usage(&self) -> anyhow::Result<Usage> {
+    pub async fn usage(&self) -> anyhow::Result<Usage> {
         let (own, nats) = (self.file.pid, self.file.nats_pid.context("the embedded NATS has no process")?);
         Ok(Usage {
             cpu_ms: [own, nats, self.sandbox_pid, std::process::id()]
@@ -112,6 +112,7 @@ impl Service {
             peak_rss_mb: (usage::peak_rss_mb(own)?, usage::peak_rss_mb(nats)?),
             rss_mb: (usage::rss_mb(own)?, usage::rss_mb(nats)?),
             disk_bytes: usage::folder_bytes(&self.data.join(serve::NATS_FOLDER))?,
+            records: bus::raw_length(&self.file.nats_url).await.context("failed to ask the log for its length")?,
         })
     }
 
@@ -145,6 +146,8 @@ pub struct Usage {
     rss_mb: (f64, f64),
     /// Of nats-server's files.
     disk_bytes: u64,
+    /// In the log.
+    records: u64,
 }
 
 impl Usage {
@@ -175,11 +178,17 @@ impl Usage {
         grown / super::stats::float(registrations)
     }
 
+    /// Records that the log has got since `before`.
+    pub fn records_since(&self, before: &Self) -> usize {
+        usize::try_from(self.records.saturating_sub(before.records)).unwrap_or(usize::MAX)
+    }
+
     /// The mean size of a stored record, for a raw run with messages of the same size.
-    pub fn record_bytes(&self, before: &Self, registrations: usize, records_each: usize) -> usize {
+    pub fn record_bytes(&self, before: &Self, registrations: usize) -> usize {
         let grown = usize::try_from(self.disk_bytes.saturating_sub(before.disk_bytes)).unwrap_or(usize::MAX);
         // the key and the notification of each registration are messages as well
-        (grown / registrations.max(1) / (records_each + 2)).clamp(64, 4_096)
+        let messages = self.records_since(before) + 2 * registrations;
+        (grown / messages.max(1)).clamp(64, 4_096)
     }
 }
 
