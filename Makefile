@@ -23,5 +23,5 @@ lint: ## check the formatting and run clippy
 screenshots: setup-tests ## take the pictures of the pages that the README shows
 	REGFLOW_SCREENSHOTS=docs/screenshots cargo test --workspace --test it -- pages::
 
-bench: setup ## measure 20,000 registrations with an optimised build
-	cargo run --release -- bench --registrations 20000
+bench: setup ## measure 20,000 registrations with an optimised build (make bench ARGS="latency --runs 3"; --help names the scenarios)
+	cargo run --release -- bench $(ARGS)

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod bench;
 mod operate;
 mod persons;
 mod proof;
@@ -15,6 +16,7 @@ pub use access::{AccessCommand, AddArgs, ClientTls};
 pub use audit::{
     AsOfArgs, AuditArgs, AuditCommand, ExportArgs, InspectArgs, MomentArg, ShowArgs, SourceArgs, WishArgs,
 };
+pub use bench::{BenchArgs, Over, Scenario};
 pub use verify::VerifyArgs;
 
 pub use operate::{
@@ -98,8 +100,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Run the simulated makers and the mailbox alone, for people who write connectors
     Sandbox(SandboxArgs),
-    /// Measure the happy path against the sandbox, as fast as it goes or at a rate, and print one JSON object
-    Bench(BenchArgs),
+    /// Measure it against the sandbox, and print one JSON object a run
+    Bench(Box<BenchArgs>),
     /// Draw packets that come in on standard input; the service starts it
     #[command(hide = true)]
     PacketWorker(PacketWorkerArgs),
@@ -391,42 +393,6 @@ pub struct SandboxArgs {
     /// Print the addresses as one line of JSON
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// How many registrations
-    #[arg(long, default_value_t = 20_000)]
-    pub registrations: usize,
-    /// Registrations in one SubmitBatch; 1 uses Submit
-    #[arg(long, default_value_t = 100)]
-    pub batch: usize,
-    /// Requests in progress at once
-    #[arg(long, default_value_t = 16, conflicts_with = "rate")]
-    pub in_flight: usize,
-    /// Registrations that arrive in a second whether or not the service keeps up (an open loop); without it, as many as it takes
-    #[arg(long)]
-    pub rate: Option<u32>,
-    /// Without fsync on every write, to see what durability costs
-    #[arg(long)]
-    pub relaxed: bool,
-    /// A part by itself
-    #[arg(long, hide = true, value_enum)]
-    pub part: Option<BenchPart>,
-    /// How many packets, mails, or forms in each round
-    #[arg(long, hide = true, default_value_t = 20)]
-    pub count: usize,
-    /// Connections to the mail server
-    #[arg(long, hide = true, default_value_t = 2)]
-    pub connections: usize,
-}
-
-/// A part that is measured by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum BenchPart {
-    Pdf,
-    Mail,
-    Form,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -77,7 +77,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Access(command) => access(command),
         Command::Config(args) => print_settings(args.config),
         Command::Sandbox(args) => ended(run_sandbox(args).await.map(|()| true)),
-        Command::Bench(args) => ended(bench::run(args).await.map(|()| true)),
+        Command::Bench(args) => ended(Box::pin(bench::run(*args)).await.map(|()| true)),
         Command::Submit(args) => answered(client::submit(*args).await),
         Command::Status(args) => answered(client::status(args).await),
         Command::List(args) => answered(client::list(args).await),

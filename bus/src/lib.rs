@@ -70,7 +70,7 @@ pub use nats_log::NatsLog;
 pub use notify::{Notification, NotifyError, NotifyLog};
 pub use objects::{MemoryObjects, NatsObjects, OBJECT_BYTES_MAX, ObjectError, ObjectStore};
 pub use outbox::{Again, Deliveries, Delivery, Outbox, Recipient, Since, Standing};
-pub use raw::{RawError, raw_ceiling, raw_read};
+pub use raw::{RawError, raw_ceiling, raw_length, raw_read};
 pub use read_only::ReadOnlyLog;
 pub use topology::{Topology, TopologyFileError};
 pub use trust::{

@@ -50,6 +50,15 @@ pub async fn raw_ceiling(url: &str, messages: usize, bytes_each: usize, batch: u
     Ok(measured?)
 }
 
+/// Messages that the log has taken so far.
+///
+/// # Errors
+/// [`RawError`] when the server is away or has no log of ours.
+pub async fn raw_length(url: &str) -> Result<u64, RawError> {
+    let connection = Connection::open(url, &Access::default(), Duration::from_secs(10)).await?;
+    Ok(crate::nats_log::head(&connection).await?.last_sequence)
+}
+
 /// Messages that an ordered reader gets from the log, and how long it takes: nothing is decoded. What every replay is
 /// compared with.
 ///

@@ -16,6 +16,7 @@ mod opening;
 mod past;
 mod row;
 mod runs;
+mod size;
 mod store;
 mod view;
 
@@ -31,4 +32,5 @@ pub use list::{Filter, PAGE_ROWS_MAX, Page};
 pub use opening::SetAside;
 pub use past::{OPEN_MAX, Past, Taken, Wanted};
 pub use row::{LastError, Row, Waiting};
+pub use size::live_bytes;
 pub use view::{ALIKE_MAX, FLUSH_EVERY, Opened, StatusView, UPDATES_MAX};

@@ -72,6 +72,7 @@ use Need::{As, Link, Nobody, Page};
 #[rustfmt::skip]
 pub const ROUTES: &[(&str, &str, Need)] = &[
     ("POST", "/api/registration",                         As("Registrations/Submit")),
+    ("POST", "/api/registration/batch",                   As("Registrations/SubmitBatch")),
     ("GET",  "/api/registration",                         As("Registrations/List")),
     ("GET",  "/api/registration/{id}",                    As("Registrations/Get")),
     ("POST", "/api/registration/{id}/complete",           As("Registrations/Complete")),

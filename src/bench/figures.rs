@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use serde_json::{Value, json};
 
-pub(super) use super::{millis, round3};
+pub(super) use super::client::millis;
+use super::stats::round;
+pub(super) use super::stats::round3;
+use super::usage;
 
 /// How many a second.
 #[allow(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
@@ -15,7 +17,7 @@ pub(super) fn per_second(count: usize, took: Duration) -> f64 {
 
 /// Median, the slowest hundredth, and of how many.
 pub(super) fn quantiles(samples_ms: &[f64]) -> Value {
-    super::quantiles(samples_ms)
+    super::stats::quantiles(samples_ms.iter().copied())
 }
 
 /// Resident memory now of this process and of each of its children, the largest child first (proc(5), `status`, VmRSS).
@@ -23,27 +25,20 @@ pub(super) fn quantiles(samples_ms: &[f64]) -> Value {
 /// # Errors
 /// No such files, as outside of Linux.
 pub(super) fn memory_mb() -> anyhow::Result<Value> {
-    let children = children_of("self")?.into_iter().map(|pid| rss_mb(&pid));
+    let children = children_of("self")?.into_iter().map(|pid| usage::rss_mb(pid).map(round));
     // one that ended just now has none
     let mut children: Vec<f64> = children.flatten().collect();
     children.sort_by(|one, other| other.total_cmp(one));
-    Ok(json!({ "own": rss_mb("self")?, "children": children }))
-}
-
-fn rss_mb(pid: &str) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc status has no VmRSS")?;
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok((kilobytes / 1_024.0).round())
+    Ok(json!({ "own": round(usage::rss_mb(std::process::id())?), "children": children }))
 }
 
 /// Children belong to the thread that started them.
-fn children_of(pid: &str) -> anyhow::Result<Vec<String>> {
+fn children_of(pid: &str) -> anyhow::Result<Vec<u32>> {
     let mut found = Vec::new();
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         // one that ended just now has none
         let children = std::fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
-        found.extend(children.split_whitespace().map(str::to_owned));
+        found.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
     }
     Ok(found)
 }

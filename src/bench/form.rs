@@ -42,7 +42,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(300);
 pub async fn run(forms: usize, rounds: usize) -> anyhow::Result<Value> {
     ensure!(forms >= 1 && rounds >= 1, "at least one form and one round are needed");
     let folder = tempfile::Builder::new().prefix("regflow-bench-").tempdir()?;
-    let (_sandbox, url) = super::start_sandbox().await?;
+    let (_sandbox, url) = super::stage::start_sandbox().await?;
     let found = form::discover()?;
     let mut script = Script::start(&found, &format!("{url}{FORM_PATH}")).await?;
     let ours = Ours::start(&url, found, folder.path())?;

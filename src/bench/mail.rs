@@ -150,7 +150,7 @@ async fn send_at_once(office: &Arc<Office>, mails: usize, at_once: usize) -> any
 async fn send_when_due(office: &Arc<Office>, mails: usize, rate: u32) -> anyhow::Result<Vec<f64>> {
     let (begun, mut tasks) = (Instant::now(), JoinSet::new());
     for number in 0..mails {
-        let due = super::arrival(begun, number, rate).await;
+        let due = super::load::arrival(begun, number, rate).await;
         let office = office.clone();
         tasks.spawn(async move { office.send(number).await.map(|()| millis(due)) });
     }

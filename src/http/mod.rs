@@ -4,6 +4,7 @@
 mod admit;
 mod analytics;
 mod audit;
+mod batch;
 mod body;
 mod done;
 mod events;

@@ -77,6 +77,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "STARTING", text).retry_after(1)
     }
 
+    /// Seconds after which to try again, where that helps.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.0.retry_after_s
+    }
+
     /// What is wrong, in a sentence for people.
     pub fn detail(&self) -> &str {
         &self.0.detail

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::openapi::{Api, Operation};
 use super::problem::Problem;
 use super::{
-    Http, analytics, audit, done, events, files, login, makers, operations, pages, persons, proofs, registrations,
-    schema, status,
+    Http, analytics, audit, batch, done, events, files, login, makers, operations, pages, persons, proofs,
+    registrations, schema, status,
 };
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -49,6 +49,27 @@ const STATES: [&str; 10] = [
     "EXPIRED",
 ];
 
+const BATCH: &str = "Takes up to 1,000 products over; each gets its own answer, in their order. One that is refused does not \
+    hold back the others; Retry-After says when those may come again for which there was no room.";
+
+/// What became of each: exactly one of the two.
+fn batch_answer() -> Value {
+    let submitted = json!({
+        "type": "object",
+        "required": ["registration", "repeatedRequest"],
+        "properties": { "registration": schema::reference("Registration"), "repeatedRequest": { "type": "boolean" } },
+    });
+    let result = json!({
+        "type": "object",
+        "properties": { "submitted": submitted, "problem": schema::reference("Problem") },
+        "minProperties": 1,
+        "maxProperties": 1,
+    });
+    json!({
+        "type": "object", "required": ["results"], "properties": { "results": { "type": "array", "items": result } },
+    })
+}
+
 fn of_registrations(api: Api) -> Api {
     let submitted = json!({
         "type": "object",
@@ -65,6 +86,9 @@ fn of_registrations(api: Api) -> Api {
         .takes("SubmitRequest")
         .answers_with(202, "application/json", submitted)
         .answers_with(200, "application/json", checked);
+    let batch = Operation::post("/api/registration/batch", "submitBatch", BATCH)
+        .takes("SubmitBatchRequest")
+        .answers_with(200, "application/json", batch_answer());
     let list = Operation::get("/api/registration", "list", "Shows registrations, newest first, page by page.")
         .query("state", json!({ "type": "array", "items": words(&STATES) }), "Any of these states.")
         .query("maker", text(), "The id of a connector.")
@@ -72,7 +96,8 @@ fn of_registrations(api: Api) -> Api {
         .query("page_size", number(0, 1_000), "How many at most; 0 for 50.")
         .query("page_token", text(), "From the page before.")
         .answers(200, "ListResponse");
-    api.add(submit, post(registrations::submit)).add(list, get(registrations::list)).add(
+    let api = api.add(submit, post(registrations::submit)).add(batch, post(batch::submit));
+    api.add(list, get(registrations::list)).add(
         Operation::get("/api/makers", "listMakers", "Shows each maker with the fields that it takes.")
             .answers(200, "ListConnectorsResponse"),
         get(makers::list),

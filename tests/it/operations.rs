@@ -1,7 +1,6 @@
-//! What an operator relies on: a NATS server of their own, health, reflection, the benchmark's report.
+//! What an operator relies on: a NATS server of their own, health, reflection.
 
 use proto::v1::RegistrationState as State;
-use serde_json::{Value, json};
 use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -12,7 +11,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use crate::nats::Nats;
-use crate::support::{Stage, product, regflow};
+use crate::support::{Stage, product};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_given_server_is_used_when_its_writes_are_safe_and_refused_when_nobody_can_tell() {
@@ -71,41 +70,4 @@ async fn health_says_serving_and_reflection_names_the_services() {
     let MessageResponse::ListServicesResponse(services) = answer else { panic!("{answer:?}") };
     let names: Vec<String> = services.service.into_iter().map(|service| service.name).collect();
     assert!(names.iter().any(|name| name == "regflow.v1.Registrations"), "{names:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_benchmark_prints_one_object_with_all_its_keys() {
-    let report = bench(&["--registrations", "300", "--batch", "50"]).await;
-    assert_eq!((&report["scenario"], &report["durable"]), (&json!("happy"), &json!(true)));
-    for key in [
-        "/registrations_per_second",
-        "/submit_ms/p50",
-        "/submit_ms/p99",
-        "/end_to_end_ms/p50",
-        "/end_to_end_ms/p99",
-        "/cpu_ms_per_registration/regflow",
-        "/cpu_ms_per_registration/nats_server",
-        "/peak_rss_mb/regflow",
-        "/disk_bytes_per_registration",
-        "/raw_server_messages_per_second",
-    ] {
-        assert!(report.pointer(key).and_then(Value::as_f64).is_some_and(|value| value > 0.0), "{key} in {report}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_benchmark_lets_registrations_arrive_at_a_rate_and_counts_those_that_are_refused() {
-    let report = bench(&["--registrations", "100", "--batch", "10", "--rate", "50"]).await;
-    assert_eq!((&report["scenario"], &report["offered_per_second"]), (&json!("open_loop"), &json!(50)));
-    assert_eq!(report["refused"], 0);
-    // the last ten are due after 1.8 s
-    assert!(report["registrations_per_second"].as_f64().is_some_and(|rate| rate <= 56.0), "{report}");
-}
-
-async fn bench(arguments: &[&str]) -> Value {
-    let mut command = regflow();
-    command.arg("bench").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = command.output().await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)))
 }

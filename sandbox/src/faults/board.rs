@@ -1,5 +1,7 @@
 //! The board that holds the faults that are set, and deals them out to requests.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,10 +9,15 @@ use super::{Fault, Mode, Target};
 use crate::ledger::Method;
 use crate::maker::Maker;
 
+/// Keys that are remembered for faults that hit each once; then all of them are forgotten.
+const KEYS_MAX: usize = 1_000_000;
+
 /// All faults that are set; at most one for each target and scope.
 #[derive(Debug, Default)]
 pub struct FaultBoard {
     slots: [Slot; Maker::ALL.len() + 1],
+    /// Hashes of the idempotency keys that a fault has hit already.
+    hit: Mutex<HashSet<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +49,23 @@ impl FaultBoard {
             slot.lock().clear();
             slot.armed.store(false, Ordering::Release);
         }
+        self.hit().clear();
+    }
+
+    /// Whether a fault that hits each idempotency key once has not hit this one yet; remembers that it has.
+    pub(crate) fn is_first(&self, key: Option<&str>) -> bool {
+        let Some(key) = key else { return true };
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let mut hit = self.hit();
+        if hit.len() >= KEYS_MAX {
+            hit.clear();
+        }
+        hit.insert(hasher.finish())
+    }
+
+    fn hit(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.hit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The faults that are set for a target, with what is left of their counts.
@@ -94,6 +118,16 @@ mod tests {
         let hits = (0..4).filter(|_| board.take(TARGET, Method::Api, |_| true).is_some()).count();
         assert_eq!(hits, 2);
         assert!(board.list(TARGET).is_empty());
+    }
+
+    #[test]
+    fn each_key_is_new_once() {
+        let board = FaultBoard::default();
+        let first: Vec<bool> = ["a", "b", "a"].into_iter().map(|key| board.is_first(Some(key))).collect();
+        assert_eq!(first, [true, true, false]);
+        assert!(board.is_first(None) && board.is_first(None), "a request without a key is always a first one");
+        board.clear();
+        assert!(board.is_first(Some("a")));
     }
 
     #[test]

@@ -123,6 +123,9 @@ pub struct Fault {
     /// For how many requests; without it, until cleared. A counted fault spares health checks and lookups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
+    /// Only the first request with each idempotency key: a maker that works at the second try. Requests without a key are all hit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once_each: bool,
     /// Which door; without it both, or the form for the faults that only a form can have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
@@ -131,12 +134,12 @@ pub struct Fault {
 impl Fault {
     /// A fault that lasts until it is cleared, at the doors where it makes sense.
     pub fn lasting(mode: Mode) -> Self {
-        Fault { mode, times: None, scope: None }
+        Fault { mode, times: None, once_each: false, scope: None }
     }
 
     /// A fault that hits the next `times` requests.
     pub fn counted(mode: Mode, times: u32) -> Self {
-        Fault { mode, times: Some(times), scope: None }
+        Fault { mode, times: Some(times), once_each: false, scope: None }
     }
 
     /// The same at one door only.

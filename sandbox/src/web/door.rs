@@ -57,9 +57,7 @@ fn guard(door: Door, routes: Router<Shared>) -> Router<Shared> {
 }
 
 async fn pass(State(door): State<Door>, request: Request, next: Next) -> Response {
-    let desk = &door.desk;
-    let strikes = |fault: &Fault| fault.mode.at_the_door() && !(door.spared_by_counted && fault.times.is_some());
-    let mode = desk.faults.take(Target::Maker(door.maker), door.method, strikes);
+    let (desk, mode) = (&door.desk, strikes(&door, request.headers()));
     wait(desk.latency + added_latency(mode.as_ref())).await;
     match mode {
         Some(Mode::Status { status, retry_after_s }) => turned_away(&door, request, status, retry_after_s).await,
@@ -79,6 +77,18 @@ async fn pass(State(door): State<Door>, request: Request, next: Next) -> Respons
         )
         | None => hide_if_told(&door, next.run(request).await),
     }
+}
+
+/// The fault that hits this request at the door, if any.
+fn strikes(door: &Door, headers: &HeaderMap) -> Option<Mode> {
+    let faults = &door.desk.faults;
+    let key = || intake::idempotency_key(headers);
+    let strikes = |fault: &Fault| {
+        fault.mode.at_the_door()
+            && !(door.spared_by_counted && fault.times.is_some())
+            && (!fault.once_each || faults.is_first(key().as_deref()))
+    };
+    faults.take(Target::Maker(door.maker), door.method, strikes)
 }
 
 fn added_latency(mode: Option<&Mode>) -> Duration {

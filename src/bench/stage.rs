@@ -1,0 +1,198 @@
+//! What is measured: the real binary as a child process, its NATS server, and the sandbox as another.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::stats::{round, round3};
+use super::usage;
+use crate::serve::{self, ServiceFile};
+
+/// How long the sandbox may take until it is ready.
+const SANDBOX_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a service may take until it is ready, and until it has stopped: with a long log both take a while.
+const SERVICE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A folder for everything, and a sandbox; services come and go on them.
+pub struct Stage {
+    folder: TempDir,
+    sandbox: Child,
+    /// Where the makers are.
+    pub sandbox_url: String,
+    sandbox_pid: u32,
+    relaxed: bool,
+}
+
+impl Stage {
+    /// Starts the sandbox.
+    pub async fn set(relaxed: bool) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("regflow-bench-").tempdir()?;
+        let (sandbox, sandbox_url) = start_sandbox().await?;
+        let sandbox_pid = sandbox.id().context("the sandbox has ended")?;
+        Ok(Self { folder, sandbox, sandbox_url, sandbox_pid, relaxed })
+    }
+
+    /// A folder for files of makers that differ from the built-in ones; services started from now on read it.
+    pub fn catalog(&self) -> anyhow::Result<PathBuf> {
+        let catalog = self.folder.path().join("catalog");
+        std::fs::create_dir_all(&catalog)?;
+        Ok(catalog)
+    }
+
+    /// Starts a service on the stage's data, and waits until it is ready.
+    pub async fn serve(&self) -> anyhow::Result<Service> {
+        let data = self.folder.path().join("service");
+        let catalog = self.folder.path().join("catalog");
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("serve")
+            .env("REGFLOW__SERVER__GRPC", "127.0.0.1:0")
+            .env("REGFLOW__SERVER__HTTP", "127.0.0.1:0")
+            .env("REGFLOW__SERVER__DATA", &data)
+            // one client stands for many
+            .env("REGFLOW__SERVER__HTTP_REQUESTS_PER_S", "100000")
+            .env("REGFLOW__CATALOG__SANDBOX", &self.sandbox_url)
+            .env("REGFLOW__NATS__DURABILITY", if self.relaxed { "relaxed" } else { "safe" })
+            .env("REGFLOW__LOG__LEVEL", "warn")
+            .kill_on_drop(true);
+        if catalog.is_dir() {
+            command.env("REGFLOW__CATALOG__FOLDER", &catalog);
+        }
+        let child = command.spawn().context("failed to start the service")?;
+        let file = ServiceFile::wait_for(&data, SERVICE_TIMEOUT).await?;
+        Ok(Service { child, file, data, sandbox_pid: self.sandbox_pid })
+    }
+
+    /// Ends the sandbox, and removes the folder.
+    pub async fn clear(mut self) -> anyhow::Result<()> {
+        self.sandbox.kill().await.context("failed to end the sandbox")?;
+        self.folder.close().context("failed to remove the folder of the run")
+    }
+}
+
+/// Starts the sandbox as a process; gives its address with a slash at the end.
+pub async fn start_sandbox() -> anyhow::Result<(Child, String)> {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["sandbox", "--json", "--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("failed to start the sandbox")?;
+    let mut lines = BufReader::new(child.stdout.take().context("the sandbox has no output")?).lines();
+    let line = tokio::time::timeout(SANDBOX_TIMEOUT, lines.next_line()).await??.context("the sandbox said nothing")?;
+    let addresses: Value = serde_json::from_str(&line)?;
+    let http = addresses["http"].as_str().context("the sandbox did not tell its address")?;
+    Ok((child, format!("http://{http}/")))
+}
+
+/// The service under test.
+pub struct Service {
+    child: Child,
+    /// Where it is.
+    pub file: ServiceFile,
+    data: PathBuf,
+    sandbox_pid: u32,
+}
+
+impl Service {
+    /// What everybody has used so far.
+    pub async fn usage(&self) -> anyhow::Result<Usage> {
+        let (own, nats) = (self.file.pid, self.file.nats_pid.context("the embedded NATS has no process")?);
+        Ok(Usage {
+            cpu_ms: [own, nats, self.sandbox_pid, std::process::id()]
+                .map(usage::cpu_ms)
+                .into_iter()
+                .collect::<anyhow::Result<_>>()?,
+            peak_rss_mb: (usage::peak_rss_mb(own)?, usage::peak_rss_mb(nats)?),
+            rss_mb: (usage::rss_mb(own)?, usage::rss_mb(nats)?),
+            disk_bytes: usage::folder_bytes(&self.data.join(serve::NATS_FOLDER))?,
+            records: bus::raw_length(&self.file.nats_url).await.context("failed to ask the log for its length")?,
+        })
+    }
+
+    /// The folder of the views; nobody may touch it while the service runs.
+    pub fn views(&self) -> PathBuf {
+        self.data.join(serve::VIEWS_FOLDER)
+    }
+
+    /// Stops it, and waits until it has ended.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        terminate(self.file.pid)?;
+        let ended = tokio::time::timeout(SERVICE_TIMEOUT, self.child.wait()).await;
+        ended.context("the service did not stop in time")??;
+        Ok(())
+    }
+}
+
+/// Asks a process that we started to stop.
+fn terminate(pid: u32) -> anyhow::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).context("not a process id")?;
+    Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+}
+
+/// What the processes have used so far.
+pub struct Usage {
+    /// Of regflow, nats-server, the sandbox, and this client.
+    cpu_ms: Vec<f64>,
+    /// Of regflow and nats-server.
+    peak_rss_mb: (f64, f64),
+    /// The same at this moment.
+    rss_mb: (f64, f64),
+    /// Of nats-server's files.
+    disk_bytes: u64,
+    /// In the log.
+    records: u64,
+}
+
+impl Usage {
+    /// Processor time since `before`, divided among registrations: the service's and the server's, and that of those who
+    /// play the world around them on the same processors.
+    pub fn cpu_each(&self, before: &Self, registrations: usize) -> Value {
+        let each = |place: usize| {
+            let used = self.cpu_ms.get(place).zip(before.cpu_ms.get(place)).map(|(now, then)| now - then);
+            used.map(|ms| round3(ms / super::stats::float(registrations)))
+        };
+        json!({ "regflow": each(0), "nats_server": each(1), "sandbox": each(2), "client": each(3) })
+    }
+
+    /// Peak memory of both.
+    pub fn peak(&self) -> Value {
+        json!({ "regflow": round(self.peak_rss_mb.0), "nats_server": round(self.peak_rss_mb.1) })
+    }
+
+    /// Memory of both at this moment.
+    pub fn rss(&self) -> Value {
+        json!({ "regflow": round(self.rss_mb.0), "nats_server": round(self.rss_mb.1) })
+    }
+
+    /// Bytes of the log on disk since `before`, divided among registrations.
+    pub fn disk_each(&self, before: &Self, registrations: usize) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "bytes of a benchmark are far below 2^52")]
+        let grown = self.disk_bytes.saturating_sub(before.disk_bytes) as f64;
+        grown / super::stats::float(registrations)
+    }
+
+    /// Records that the log has got since `before`.
+    pub fn records_since(&self, before: &Self) -> usize {
+        usize::try_from(self.records.saturating_sub(before.records)).unwrap_or(usize::MAX)
+    }
+
+    /// The mean size of a stored record, for a raw run with messages of the same size.
+    pub fn record_bytes(&self, before: &Self, registrations: usize) -> usize {
+        let grown = usize::try_from(self.disk_bytes.saturating_sub(before.disk_bytes)).unwrap_or(usize::MAX);
+        // the key and the notification of each registration are messages as well
+        let messages = self.records_since(before) + 2 * registrations;
+        (grown / messages.max(1)).clamp(64, 4_096)
+    }
+}
+
+/// Bytes of a view's files on disk.
+pub fn view_bytes(views: &Path, name: &str) -> anyhow::Result<u64> {
+    usage::folder_bytes(&views.join(name))
+}

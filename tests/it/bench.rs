@@ -1,0 +1,165 @@
+//! The benchmark: each scenario in a small run of its own, and what it prints for programs and for people.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::regflow;
+
+/// What every load tells.
+const OF_A_LOAD: [&str; 14] = [
+    "/registrations_per_second",
+    "/submit_ms/p50",
+    "/submit_ms/p99",
+    "/end_to_end_ms/p50",
+    "/end_to_end_ms/p99",
+    "/cpu_ms_per_registration/regflow",
+    "/cpu_ms_per_registration/nats_server",
+    "/peak_rss_mb/regflow",
+    "/disk_bytes_per_registration",
+    "/raw_server_messages_per_second",
+    "/records_per_registration",
+    "/share_of_raw_server",
+    "/course/window_ms",
+    "/machine/cpus",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_happy_path_is_told_with_all_its_figures() {
+    let report = bench("--registrations 300 --batch 50").await;
+    assert_eq!((&report["scenario"], &report["durable"]), (&json!("happy"), &json!(true)));
+    assert_positive(&report, &OF_A_LOAD);
+    let done: f64 = report["course"]["done_per_second"].as_array().unwrap().iter().filter_map(Value::as_f64).sum();
+    let window_s = report["course"]["window_ms"].as_f64().unwrap() / 1_000.0;
+    assert!((done * window_s - 300.0).abs() < 30.0, "the windows hold all of them: {report}");
+    for (name, starts) in [("nats_server", "2."), ("regflow", env!("CARGO_PKG_VERSION"))] {
+        assert!(report["machine"][name].as_str().is_some_and(|version| version.starts_with(starts)), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registrations_arrive_at_a_rate_and_those_that_are_refused_are_counted() {
+    let report = bench("--registrations 100 --batch 10 --rate 50").await;
+    assert_eq!((&report["scenario"], &report["offered_per_second"]), (&json!("open_loop"), &json!(50)));
+    assert_eq!(report["refused"], 0);
+    // the last ten are due after 1.8 s
+    assert!(report["registrations_per_second"].as_f64().is_some_and(|rate| rate <= 56.0), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_it_is_the_same_in_batches_and_one_by_one() {
+    for batch in ["20", "1"] {
+        let report = bench(&format!("--registrations 40 --over http --batch {batch}")).await;
+        assert_eq!((&report["over"], &report["refused"]), (&json!("http"), &json!(0)));
+        assert_positive(&report, &OF_A_LOAD);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn latency_is_measured_at_half_of_the_peak_and_alone() {
+    let report = bench("latency --registrations 60").await;
+    let (peak, offered) = (report["peak_per_second"].as_f64().unwrap(), report["offered_per_second"].as_f64().unwrap());
+    assert!((peak / 2.0 - offered).abs() <= 1.0, "{report}");
+    assert_eq!((&report["submit_batch"], &report["alone"]["submit_ms"]["samples"]), (&json!(10), &json!(20)));
+    assert_positive(&report, &["/alone/submit_ms/p50", "/alone/end_to_end_ms/p50", "/submit_ms/p99"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fallback_takes_two_attempts_of_each() {
+    let report = bench("fallback --registrations 60 --batch 20").await;
+    assert_eq!((&report["scenario"], &report["attempts_per_registration"]), (&json!("fallback"), &json!(2)));
+    assert!(report["second_method"].as_str().is_some_and(|method| method.contains("plain call")), "{report}");
+    assert_positive(&report, &OF_A_LOAD);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn growth_compares_the_beginning_with_the_end_and_starts_again() {
+    let report = bench("growth --registrations 80 --batch 10").await;
+    assert_eq!((&report["early"]["first"], &report["late"]["first"]), (&json!(20), &json!(60)));
+    assert_positive(
+        &report,
+        &[
+            "/early/cpu_ms_per_registration/regflow",
+            "/late/cpu_ms_per_registration/regflow",
+            "/late_to_early_cpu",
+            "/rss_mb/idle_then/regflow",
+            "/rss_mb/after_restart/regflow",
+            "/start_to_first_accept_ms",
+            "/views/status/live_bytes",
+            "/views/status/disk_to_live",
+            "/views/analytics/disk_bytes",
+            "/raw_server_messages_per_second",
+        ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_reads_every_record_again() {
+    let report = bench("rebuild --registrations 50 --batch 10").await;
+    assert!(report["records"].as_u64().is_some_and(|records| records >= 150), "{report}");
+    let figures =
+        ["/start_with_views_ms", "/rebuild_ms", "/records_per_second", "/bare_read_per_second", "/ratio_to_bare_read"];
+    assert_positive(&report, &figures);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_go_on_while_registrations_arrive() {
+    let report = bench("read --registrations 50 --rate 100 --readers 4").await;
+    assert_eq!((&report["readers"], &report["offered_per_second"]), (&json!(4), &json!(100)));
+    assert_positive(&report, &["/reads_per_second", "/read_ms/p50", "/read_ms/p99", "/submit_ms/p50"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_are_summed_up_compared_with_earlier_ones_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (earlier, plot) = (folder.path().join("earlier.json"), folder.path().join("course.svg"));
+    let output = ran("--registrations 40 --batch 20 --runs 2").await;
+    std::fs::write(&earlier, &output.stdout).unwrap();
+    assert_eq!(objects(&output).len(), 2);
+    assert!(told(&output).contains("happy, medians of 2 runs"), "{}", told(&output));
+
+    let compare = format!("--compare {} --plot {}", earlier.display(), plot.display());
+    let output = ran(&format!("--registrations 40 --batch 20 {compare}")).await;
+    assert_eq!(objects(&output).len(), 1, "tables go to standard error");
+    let text = told(&output);
+    for words in ["happy, one run beside medians of 2 earlier ones", "registrations_per_second", "submit_ms.p50"] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    let picture = std::fs::read_to_string(&plot).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("earlier 2, done"), "{picture}");
+
+    let output = ran(&format!("growth --compare {}", earlier.display())).await;
+    assert!(
+        !output.status.success() && told(&output).contains("no run of `growth`, only of happy"),
+        "{}",
+        told(&output)
+    );
+}
+
+fn assert_positive(report: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(report.pointer(key).and_then(Value::as_f64).is_some_and(|value| value > 0.0), "{key} in {report}");
+    }
+}
+
+async fn bench(arguments: &str) -> Value {
+    let output = ran(arguments).await;
+    let mut objects = objects(&output);
+    assert_eq!(objects.len(), 1, "{}", told(&output));
+    objects.remove(0)
+}
+
+async fn ran(arguments: &str) -> Output {
+    let mut command = regflow();
+    command.arg("bench").args(arguments.split_whitespace()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.output().await.unwrap()
+}
+
+fn objects(output: &Output) -> Vec<Value> {
+    let objects = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    objects.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error}: {}", told(output)))
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
