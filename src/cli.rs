@@ -390,6 +390,9 @@ pub struct SandboxArgs {
     /// Delay of every maker's answer, in milliseconds
     #[arg(long, default_value_t = 0)]
     pub latency_ms: u64,
+    /// Keep none of the bodies that makers receive, for the sake of speed
+    #[arg(long)]
+    pub without_bodies: bool,
     /// Print the addresses as one line of JSON
     #[arg(long)]
     pub json: bool,

@@ -183,7 +183,7 @@ async fn run_sandbox(args: SandboxArgs) -> anyhow::Result<()> {
         http: args.http,
         smtp: args.smtp,
         latency: std::time::Duration::from_millis(args.latency_ms),
-        record_bodies: true,
+        record_bodies: !args.without_bodies,
     };
     let sandbox = sandbox::start(options, shutdown.clone()).await?;
     if args.json {

@@ -79,7 +79,7 @@ impl Stage {
 pub async fn start_sandbox() -> anyhow::Result<(Child, String)> {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["sandbox", "--json", "--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0"])
+        .args(["sandbox", "--json", "--without-bodies", "--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()

@@ -96,7 +96,8 @@ async fn growth_compares_the_beginning_with_the_end_and_starts_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_reads_every_record_again() {
     let report = bench("rebuild --registrations 50 --batch 10").await;
-    assert!(report["records"].as_u64().is_some_and(|records| records >= 150), "{report}");
+    // one with the submission, perhaps with the attempt's beginning, and one with its end
+    assert!(report["records"].as_u64().is_some_and(|records| records >= 100), "{report}");
     let figures =
         ["/start_with_views_ms", "/rebuild_ms", "/records_per_second", "/bare_read_per_second", "/ratio_to_bare_read"];
     assert_positive(&report, &figures);
