@@ -36,6 +36,8 @@ impl OperationsService {
         let Order { maker, reason, operator } = order;
         let done = operations::operate(&self.world, &maker, wish, reason, operator).await;
         let sequence = done.map_err(|error| errors::of_operation(&error, &self.world.catalog))?;
+        // whoever submits after this answer must not be let through by an engine that has not heard of it
+        self.engine.obeys(sequence).await;
         Ok(Response::new(v1::OperationResponse { sequence }))
     }
 

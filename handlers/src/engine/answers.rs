@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bus::AppendError;
 use events::bucket::Level;
@@ -25,6 +25,10 @@ use crate::turns::{Closed, LineKey, Place, opens_at};
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an operator waits until the engine knows what they want.
+const OBEY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two looks.
+const OBEY_LOOK: Duration = Duration::from_millis(2);
 
 /// Where questions are asked; cheap to clone.
 #[derive(Debug, Clone)]
@@ -92,6 +96,15 @@ impl EngineHandle {
     #[must_use]
     pub fn position(&self) -> Sequence {
         self.position.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the engine has folded a place of the log, at most [`OBEY_TIMEOUT`]: what was decided there holds from then on
+    /// for everybody who arrives.
+    pub async fn obeys(&self, sequence: Sequence) {
+        let deadline = Instant::now() + OBEY_TIMEOUT;
+        while self.position() < sequence && Instant::now() < deadline {
+            tokio::time::sleep(OBEY_LOOK).await;
+        }
     }
 
     async fn ask<A>(&self, question: impl FnOnce(oneshot::Sender<A>) -> Question) -> Option<A> {
