@@ -70,6 +70,10 @@ pub fn draw(file: &Path, runs: &[Value], earlier: &[Value]) -> anyhow::Result<()
 
 fn picture(runs: &[Value], earlier: &[Value]) -> anyhow::Result<String> {
     let drawn = drawn(runs, earlier)?;
+    let what = match drawn.len() {
+        1 => ("registrations / s", "milliseconds"),
+        _ => ("done, registrations / s", "until SUCCESS is visible, p50, ms"),
+    };
     let (throughput, latency) = (throughput(&drawn), latency(&drawn));
     let seconds = ends(throughput.iter().chain(&latency), |(x, _)| x).1.max(0.1);
     let mut svg = String::new();
@@ -78,9 +82,9 @@ fn picture(runs: &[Value], earlier: &[Value]) -> anyhow::Result<String> {
     let titled = root.margin(12, 0, 0, 0).titled(&title(runs), (FONT, 20).into_font().color(&INK))?;
     let (upper, lower) = titled.split_vertically((SIZE.1 - 40) / 2);
     let most = ends(&throughput, |(_, y)| y).1.max(1.0) * HEADROOM;
-    panel(&upper, "registrations / s", 0.0..seconds, 0.0..most, throughput, &thousands)?;
+    panel(&upper, what.0, 0.0..seconds, 0.0..most, throughput, &thousands)?;
     let range = decades(ends(&latency, |(_, y)| y)).log_scale();
-    panel(&lower, "milliseconds", 0.0..seconds, range, latency, &milliseconds)?;
+    panel(&lower, what.1, 0.0..seconds, range, latency, &milliseconds)?;
     root.present()?;
     drop((titled, upper, lower, root));
     Ok(svg)
@@ -129,10 +133,15 @@ where
 /// The names of the lines, each behind a piece of its colour, in a row above the coordinate system so that they hide nothing.
 fn name_lines(header: &DrawingArea<SVGBackend<'_>, Shift>, lines: &[Line]) -> anyhow::Result<()> {
     let (mut x, y) = (LEFT + 4, i32::try_from(HEADER)? / 2);
-    for Line { name, colour, .. } in lines {
+    for Line { name, colour, .. } in lines.iter().filter(|line| !line.name.is_empty()) {
+        let width = 24 + LETTER * i32::try_from(name.chars().count())? + 20;
+        // of very many runs the last ones stay without a name
+        if x + width > i32::try_from(SIZE.0)? {
+            break;
+        }
         header.draw(&PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(3)))?;
         header.draw(&Text::new(name.clone(), (x + 24, y - 7), (FONT, 14).into_font().color(&INK)))?;
-        x += 24 + LETTER * i32::try_from(name.chars().count())? + 20;
+        x += width;
     }
     Ok(())
 }
@@ -152,7 +161,11 @@ fn drawn(runs: &[Value], earlier: &[Value]) -> anyhow::Result<Vec<Drawn>> {
         let name = if several { format!("run {}", place + 1) } else { String::new() };
         (name, COLOURS[place % COLOURS.len()], run)
     });
-    let before = earlier.iter().enumerate().map(|(place, run)| (format!("earlier {}", place + 1), FAINT, run));
+    let before = earlier.iter().enumerate().map(|(place, run)| {
+        // all of them look the same, so one name is enough
+        let name = if place == 0 { "earlier" } else { "" };
+        (name.to_owned(), FAINT, run)
+    });
     // those of today lie above
     before
         .chain(named)
@@ -171,8 +184,7 @@ fn throughput(drawn: &[Drawn]) -> Vec<Line> {
         ],
         several => {
             let done = |one: &Drawn| {
-                let name = format!("{}, done", one.name);
-                line(&name, one.colour, &one.course, one.course.done_per_second.iter().copied().map(Some))
+                line(&one.name, one.colour, &one.course, one.course.done_per_second.iter().copied().map(Some))
             };
             several.iter().map(done).collect()
         }
@@ -188,10 +200,8 @@ fn latency(drawn: &[Drawn]) -> Vec<Line> {
             line("until SUCCESS is visible, p99", COLOURS[4], course, course.end_to_end_p99_ms.iter().copied()),
         ],
         several => {
-            let ended = |one: &Drawn| {
-                let name = format!("{}, until SUCCESS is visible, p50", one.name);
-                line(&name, one.colour, &one.course, one.course.end_to_end_p50_ms.iter().copied())
-            };
+            let ended =
+                |one: &Drawn| line(&one.name, one.colour, &one.course, one.course.end_to_end_p50_ms.iter().copied());
             several.iter().map(ended).collect()
         }
     }
@@ -253,7 +263,7 @@ mod tests {
     #[test]
     fn several_runs_are_a_line_each() {
         let svg = picture(&[run(5_000.0), run(6_000.0)], &[run(2_000.0)]).expect("a picture");
-        for words in ["run 1, done", "run 2, done", "earlier 1, done", "the first of 2 runs"] {
+        for words in ["run 1", "run 2", "earlier", "done, registrations / s", "the first of 2 runs"] {
             assert!(svg.contains(words), "{words} in {svg}");
         }
     }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 /// What a run of the benchmark measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// From the first submit to the last SUCCESS visible, as fast as it goes (20,000); with --rate as `latency`
+    /// From the first submit to the last SUCCESS visible, as fast as it goes (20,000); with --rate an open loop
     Happy,
     /// An open loop: each request is sent when it is due, and its time counts from then. Without --rate at half of a peak that
     /// is measured before; then twenty registrations one by one, each alone on the machine
@@ -59,7 +59,7 @@ pub struct BenchArgs {
     /// How many packets, mails, or forms in each round (`pdf`, `mail`, `form`); each scenario has a number of its own
     #[arg(long)]
     count: Option<usize>,
-    /// Registrations in one request, 1 to 1000; 1 uses Submit. 100, with --rate in `latency` and `read` 10
+    /// Registrations in one request, 1 to 1000; 1 uses Submit. 100 unless given; what arrives at a rate in `latency` and `read` 10
     #[arg(long)]
     batch: Option<usize>,
     /// Requests in progress at once
