@@ -5,15 +5,19 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bus::{EventLog, Follow, FollowItem};
+use anyhow::Context;
+use bus::{EventLog, Follow, FollowError, FollowItem, Page};
 use events::{RegistrationId, Sequence, Stored, Timestamp};
 use projections::{AnalyticsView, Checkpoint, FLUSH_EVERY, SetAside, StatusView, ViewError};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Records taken in at once; measured: 256 to 1,024 is the fastest for sled, more holds readers up.
 const PAGE_RECORDS: usize = 1_024;
+/// Pages read while one is taken in.
+const PAGES_AHEAD: usize = 8;
 /// Pause after the log could not be followed.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -81,9 +85,9 @@ impl<V: Fed> Feeder<V> {
     async fn feed(&self, checkpoint: Option<Checkpoint>) -> anyhow::Result<()> {
         // the checkpoint's own record is read once more, to see that the log still holds the same one
         let from = self.view.position() + u64::from(checkpoint.is_none());
-        let mut follow = match self.log.follow(from).await {
-            Ok(follow) => follow,
-            Err(error @ bus::FollowError::Unavailable(_)) => return Err(error.into()),
+        let mut ahead = match self.log.follow(from).await {
+            Ok(follow) => Ahead::start(follow),
+            Err(error @ FollowError::Unavailable(_)) => return Err(error.into()),
             Err(error) => {
                 self.start_over().await?;
                 return Err(error.into());
@@ -91,9 +95,9 @@ impl<V: Fed> Feeder<V> {
         };
         let mut unchecked = checkpoint;
         loop {
-            let fed = self.page(follow.as_mut(), &mut unchecked).await;
+            let fed = self.page(&mut ahead, &mut unchecked).await;
             if let Err(error) = fed {
-                let passing = error.downcast_ref().is_some_and(|e| matches!(e, bus::FollowError::Unavailable(_)));
+                let passing = error.downcast_ref().is_some_and(|e| matches!(e, FollowError::Unavailable(_)));
                 if !passing {
                     self.start_over().await?;
                 }
@@ -102,8 +106,8 @@ impl<V: Fed> Feeder<V> {
         }
     }
 
-    async fn page(&self, follow: &mut dyn Follow, unchecked: &mut Option<Checkpoint>) -> anyhow::Result<()> {
-        let page = follow.next_page(PAGE_RECORDS, FLUSH_EVERY).await?;
+    async fn page(&self, ahead: &mut Ahead, unchecked: &mut Option<Checkpoint>) -> anyhow::Result<()> {
+        let page = ahead.next().await?;
         if let (Some(checkpoint), Some(first)) = (*unchecked, page.items.first()) {
             anyhow::ensure!(is_at(checkpoint, first), "the log does not hold the record that the view saw last");
             *unchecked = None;
@@ -123,6 +127,50 @@ impl<V: Fed> Feeder<V> {
         let aside = tokio::task::spawn_blocking(move || view.start_over(now)).await??;
         report(V::NAME, &aside);
         Ok(())
+    }
+}
+
+/// Reads the log while a page is taken in.
+struct Ahead {
+    pages: mpsc::Receiver<Result<Page, FollowError>>,
+    /// What came behind the page before.
+    failed: Option<FollowError>,
+    _reading: AbortOnDropHandle<()>,
+}
+
+impl Ahead {
+    fn start(mut follow: Box<dyn Follow>) -> Self {
+        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let reading = tokio::spawn(async move {
+            loop {
+                let page = follow.next_page(PAGE_RECORDS, FLUSH_EVERY).await;
+                let is_over = page.is_err();
+                if sender.send(page).await.is_err() || is_over {
+                    return;
+                }
+            }
+        });
+        Self { pages, failed: None, _reading: AbortOnDropHandle::new(reading) }
+    }
+
+    /// What has come in so far, as one page.
+    async fn next(&mut self) -> anyhow::Result<Page> {
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
+        let mut page = self.pages.recv().await.context("the reader has ended")??;
+        while page.items.len() < PAGE_RECORDS
+            && let Ok(next) = self.pages.try_recv()
+        {
+            match next {
+                Ok(next) => {
+                    page.items.extend(next.items);
+                    page.caught_up = next.caught_up;
+                }
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        Ok(page)
     }
 }
 
