@@ -169,6 +169,7 @@ impl Engine {
             self.see_to_the_door();
         }
         reader.task.abort();
+        self.close_the_door();
         self.drain().await;
     }
 

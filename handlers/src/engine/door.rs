@@ -65,10 +65,17 @@ impl Engine {
                 let task = self.tasks.spawn(async move { arrival::begin(&world, arrival, method).await });
                 self.driving(task.id(), turn, shard);
             }
-            None => {
-                let answer = Arrived::MustWait(Box::new(arrival.record), arrival.span);
-                let _ = arrival.answer.send(answer);
-            }
+            None => turn_away(arrival),
+        }
+    }
+
+    /// The engine ends: who is at the door is stored by whoever brought it, for the next start.
+    pub(super) fn close_the_door(&mut self) {
+        self.handle.tell_room(false);
+        self.arrivals.close();
+        self.door.0.drain(..).for_each(|(_, arrival)| turn_away(arrival));
+        while let Ok(arrival) = self.arrivals.try_recv() {
+            turn_away(arrival);
         }
     }
 
@@ -80,4 +87,10 @@ impl Engine {
         let turn = self.turns.admit(registration, method, self.options.api_concurrency, now)?;
         Some((turn, method))
     }
+}
+
+fn turn_away(arrival: Arrival) {
+    let answer = Arrived::MustWait(Box::new(arrival.record), arrival.span);
+    // nobody waits any more: nothing was stored
+    let _ = arrival.answer.send(answer);
 }
