@@ -347,3 +347,63 @@ impl Follow for TailFollow {
 fn lock(shared: &Shared) -> MutexGuard<'_, Kept> {
     shared.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A page of the messages of these places.
+    fn page(sequences: std::ops::RangeInclusive<Sequence>) -> TailPage {
+        let message = |sequence| RawMessage::new(sequence, "elsewhere".into(), Bytes::new());
+        TailPage::of(RawPage { items: sequences.map(message).collect(), caught_up: true, anew: false })
+    }
+
+    fn kept(pages: impl IntoIterator<Item = TailPage>) -> Kept {
+        let mut kept = Kept::default();
+        kept.begin(10);
+        pages.into_iter().for_each(|page| kept.push(page));
+        kept
+    }
+
+    #[test]
+    fn a_reader_joins_at_the_page_that_holds_what_comes_next_and_nowhere_else() {
+        let kept = kept([page(11..=20), page(21..=30)]);
+        assert_eq!(
+            [9, 10, 15, 20, 30, 31].map(|seen| kept.page_behind(seen)),
+            [None, Some(0), Some(0), Some(1), Some(2), None]
+        );
+        assert!(kept.page(2).unwrap().is_none(), "it is still to come");
+        assert!(kept.page(3).is_none());
+    }
+
+    #[test]
+    fn an_empty_page_that_says_that_the_connection_is_another_one_stands_in_its_place() {
+        let anew = TailPage::of(RawPage { items: Vec::new(), caught_up: true, anew: true });
+        let kept = kept([page(11..=20), anew, page(21..=30)]);
+        assert_eq!(kept.page_behind(19), Some(0));
+        assert!(kept.page(1).unwrap().unwrap().anew);
+        assert_eq!(kept.page_behind(20), Some(2));
+    }
+
+    #[test]
+    fn what_is_too_much_goes_and_who_stood_there_must_read_for_itself() {
+        let many = KEPT_MESSAGES_MAX as Sequence;
+        let kept = kept([page(11..=10 + many), page(11 + many..=11 + many)]);
+        assert!(kept.page(0).is_none(), "the first page has gone");
+        assert_eq!([10, 10 + many].map(|seen| kept.page_behind(seen)), [None, Some(1)]);
+    }
+
+    #[test]
+    fn when_the_end_is_lost_no_number_of_a_page_means_anything_any_more() {
+        let mut kept = kept([page(11..=20)]);
+        kept.give_up();
+        assert_eq!((kept.page_behind(20), kept.page(0).is_none(), kept.page(1).is_none()), (None, true, true));
+        kept.begin(5);
+        kept.push(page(6..=7));
+        assert!(kept.page(1).is_none(), "a reader that waited for the next page is not given another log's");
+        assert_eq!(kept.page_behind(5), Some(2));
+    }
+}

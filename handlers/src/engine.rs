@@ -11,7 +11,6 @@ mod work;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bus::{Follow, FollowError, FollowItem, Page};
@@ -219,7 +218,7 @@ impl Engine {
                 }
             }
         }
-        self.handle.position.store(self.position, Ordering::Relaxed);
+        self.handle.position.send_replace(self.position);
         self.slots.forget_resting(self.position);
         if page.caught_up {
             self.caught_up();

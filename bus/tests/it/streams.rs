@@ -12,7 +12,7 @@ use regflow_bus::{
     Writes, raw_ceiling,
 };
 
-use crate::records::{SHARD, new_id, record};
+use crate::records::{SHARD, new_id, read, record, sequences};
 
 #[tokio::test]
 async fn streams_are_made_once_and_found_again() {
@@ -90,6 +90,27 @@ async fn thousands_of_concurrent_appends_get_each_its_own_sequence() {
     assert_eq!(sequences.len(), 5_000);
     for (id, link) in ids.iter().zip(links).step_by(97) {
         assert_eq!(bus.log.load(SHARD, *id).await.unwrap()[0].link(), link.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_is_left_far_behind_the_others_reads_for_itself_and_misses_nothing() {
+    /// More than the end of the log that all readers share.
+    const FAR: usize = 9_000;
+    let server = TestServer::start().await.unwrap();
+    let bus = server.bus().await.unwrap();
+    let (mut slow, mut quick) = (bus.log.follow(0).await.unwrap(), bus.log.follow(0).await.unwrap());
+    let fresh = record(None);
+    for _ in 0..3 {
+        let links = join_all((0..FAR / 3).map(|_| bus.log.append(SHARD, new_id(), &fresh))).await;
+        assert!(links.iter().all(Result::is_ok));
+        assert_eq!(read(quick.as_mut(), FAR / 3).await.len(), FAR / 3);
+    }
+    let all: Vec<_> = (1..=FAR as u64).collect();
+    assert_eq!(sequences(&read(slow.as_mut(), FAR).await), all);
+    bus.log.append(SHARD, new_id(), &fresh).await.unwrap();
+    for follow in [&mut slow, &mut quick] {
+        assert_eq!(sequences(&read(follow.as_mut(), 1).await), [FAR as u64 + 1]);
     }
 }
 

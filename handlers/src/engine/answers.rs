@@ -1,8 +1,8 @@
 //! Answers: what one registration waits for, and how the makers are doing, as the engine knows it at this moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bus::AppendError;
 use events::bucket::Level;
@@ -14,7 +14,7 @@ use events::{
     Shard, Stage, Timestamp,
 };
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Span;
 
 use super::{Engine, Slot};
@@ -27,14 +27,12 @@ use crate::turns::{Closed, LineKey, Place, opens_at};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an operator waits until the engine knows what they want.
 const OBEY_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two looks.
-const OBEY_LOOK: Duration = Duration::from_millis(2);
 
 /// Where questions are asked; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct EngineHandle {
     pub(super) questions: mpsc::Sender<Question>,
-    pub(super) position: Arc<AtomicU64>,
+    pub(super) position: Arc<watch::Sender<Sequence>>,
     /// Where registrations come in that may be let through at once.
     door: mpsc::Sender<Arrival>,
     /// Whether there is a place for one, now or soon.
@@ -95,16 +93,15 @@ impl EngineHandle {
     /// The last place of the log that the engine has folded.
     #[must_use]
     pub fn position(&self) -> Sequence {
-        self.position.load(Ordering::Relaxed)
+        *self.position.borrow()
     }
 
     /// Waits until the engine has folded a place of the log, at most [`OBEY_TIMEOUT`]: what was decided there holds from then on
     /// for everybody who arrives.
     pub async fn obeys(&self, sequence: Sequence) {
-        let deadline = Instant::now() + OBEY_TIMEOUT;
-        while self.position() < sequence && Instant::now() < deadline {
-            tokio::time::sleep(OBEY_LOOK).await;
-        }
+        let mut position = self.position.subscribe();
+        // after it nothing more can be promised: the wish is stored
+        let _ = tokio::time::timeout(OBEY_TIMEOUT, position.wait_for(|at| *at >= sequence)).await;
     }
 
     async fn ask<A>(&self, question: impl FnOnce(oneshot::Sender<A>) -> Question) -> Option<A> {

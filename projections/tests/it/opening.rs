@@ -41,6 +41,29 @@ fn a_reopened_view_continues_at_the_right_place_with_rows_and_counts() {
 }
 
 #[test]
+fn a_page_is_seen_before_it_is_written_and_what_a_kill_leaves_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, killed) = (folder.path().join("status"), folder.path().join("killed"));
+    let view = open(&dir).view;
+    let mut log = Log::default();
+    log.happy(1);
+    view.apply(&log.records).unwrap();
+    view.write().unwrap();
+    log.manual(2);
+    view.apply(&log.records).unwrap();
+    assert_eq!(view.get(id(2)).unwrap().unwrap().status(), Status::ManualRequired);
+    // what a process leaves that has no time to write
+    fs::create_dir(&killed).unwrap();
+    for file in ["conf", "db"] {
+        fs::copy(dir.join(file), killed.join(file)).unwrap();
+    }
+    let Opened { view, from, .. } = open(&killed);
+    assert_eq!((from, view.counts().total(), view.get(id(2)).unwrap()), (4, 1, None));
+    view.apply(&log.records[3..]).unwrap();
+    assert_eq!(view.counts().of(Status::ManualRequired), 1);
+}
+
+#[test]
 fn a_view_of_another_stream_is_moved_aside() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("status");
