@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// What the bytes of rows, keys and checkpoint mean. Any change of them is a new number; the view is then rebuilt.
-pub(crate) const SCHEMA: u32 = 5;
+pub(crate) const SCHEMA: u32 = 6;
 /// Bytes of the schema's number, which come first in every schema.
 const SCHEMA_BYTES: usize = 4;
 /// One more than the highest number of a status.

@@ -7,13 +7,16 @@ use std::collections::hash_map::Entry;
 
 use events::{Event, RegistrationId, Sequence, Status, Stored};
 
+use crate::blocks::NewRow;
 use crate::checkpoint::{Checkpoint, Counts, Saved};
 use crate::codec;
 use crate::error::ViewError;
+use crate::finder::{self, Pair};
 use crate::keys;
 use crate::row::Row;
+use crate::rows::{Rows, Staged};
 use crate::runs::Runs;
-use crate::store::{Store, Writes};
+use crate::store::Writes;
 
 /// Most records in one page: bounds the memory of a fold and how long it holds readers up.
 pub const PAGE_RECORDS_MAX: usize = 4_096;
@@ -47,14 +50,14 @@ struct Held {
     row: Row,
     /// Its status in the store; nothing when it is not there yet.
     stored: Option<Status>,
-    /// Under which owner it is found in the store; nothing when it is not, or not any more.
+    /// Under which owner it is found in the store; nothing when under none.
     owner: Option<[u8; 16]>,
     is_changed: bool,
 }
 
 /// A page under way.
 pub(crate) struct Fold<'a> {
-    pub store: &'a Store,
+    pub rows: &'a Rows,
     pub memory: &'a mut Memory,
     /// The last record taken in.
     pub at: Checkpoint,
@@ -85,12 +88,12 @@ impl Fold<'_> {
         let out_of_order = |source| ViewError::OutOfOrder { sequence: stored.sequence, source: Some(source) };
         let held = match self.memory.rows.entry(stored.registration) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => match self.store.row_of(stored.registration)? {
+            Entry::Vacant(entry) => match known(self.rows, stored)? {
                 Some(row) => entry.insert(Held::of_store(row)),
                 None => {
                     let row = Row::begin(stored).map_err(out_of_order)?;
                     self.counts.moved(None, row.status());
-                    entry.insert(Held { row, stored: None, owner: None, is_changed: false })
+                    entry.insert(Held::new(row))
                 }
             },
         };
@@ -121,20 +124,24 @@ impl Memory {
     }
 
     /// All writes that are due, and the checkpoint of all records that they come from.
-    pub(crate) fn writes(&self, at: Checkpoint, counts: Counts) -> Result<Writes, ViewError> {
+    pub(crate) fn stage(&self, rows: &Rows, at: Checkpoint, counts: Counts) -> Result<Staged, ViewError> {
         let (mut writes, mut runs) = (Writes::default(), Runs::default());
+        let (mut changed, mut pairs) = (Vec::with_capacity(self.changed.len()), Vec::new());
         for (id, held) in self.changed.iter().filter_map(|id| Some((id, self.rows.get(id)?))) {
-            held.write(*id, &mut writes)?;
+            let row = &held.row;
+            changed.push(NewRow { submission: row.submission, status: row.status(), bytes: codec::encode(row)? });
+            held.pairs(*id, &mut pairs);
+            held.write_reference(*id, &mut writes);
             if held.stored.is_none() {
-                let of = &held.row.registration;
-                runs.add(keys::maker(&of.connector), held.row.submission);
-                runs.add(keys::tenant(&of.tenant), held.row.submission);
+                let of = &row.registration;
+                runs.add(keys::maker(&of.connector), row.submission);
+                runs.add(keys::tenant(&of.tenant), row.submission);
             }
         }
         runs.write(&mut writes)?;
         let saved = Saved { checkpoint: at, counts }.to_bytes().ok_or(ViewError::Undecodable)?;
         writes.put(keys::CHECKPOINT, &saved);
-        Ok(writes)
+        rows.stage(changed, pairs, writes)
     }
 
     /// They are written: keeps the rows that will change again soon.
@@ -159,54 +166,33 @@ impl Memory {
     }
 }
 
+/// The row that a record goes on with, if the store has it. A first record has none: the log holds one for each registration.
+fn known(rows: &Rows, stored: &Stored) -> Result<Option<Row>, ViewError> {
+    stored.record.previous.map_or(Ok(None), |_| rows.row_of(stored.registration))
+}
+
 impl Held {
+    const fn new(row: Row) -> Self {
+        Self { row, stored: None, owner: None, is_changed: false }
+    }
+
     fn of_store(row: Row) -> Self {
-        let (stored, owner) = (Some(row.status()), owner_of(&row));
-        Self { row, stored, owner, is_changed: false }
+        Self { stored: Some(row.status()), owner: row.listed_owner(), row, is_changed: false }
     }
 
     fn is_written(&mut self) {
-        (self.stored, self.owner, self.is_changed) = (Some(self.row.status()), owner_of(&self.row), false);
+        (self.stored, self.owner, self.is_changed) = (Some(self.row.status()), self.row.listed_owner(), false);
     }
 
-    fn write(&self, id: RegistrationId, writes: &mut Writes) -> Result<(), ViewError> {
-        let (row, submission) = (&self.row, self.row.submission);
-        writes.put(&keys::row(submission), &codec::encode(row)?);
+    /// What it is found by from now on. It stays to be found by the owner that it had, whose list then passes it over.
+    fn pairs(&self, id: RegistrationId, pairs: &mut Vec<Pair>) {
         if self.stored.is_none() {
-            writes.put(&keys::id(id), &submission.to_be_bytes());
+            pairs.push((finder::hash_of_id(id), self.row.submission));
         }
-        let (before, after) = (self.stored.and_then(keys::status), keys::status(row.status()));
-        if before != after {
-            let key = |index: [u8; 2]| keys::with_sequence(&index, submission);
-            before.into_iter().for_each(|index| writes.remove(&key(index)));
-            after.into_iter().for_each(|index| writes.put(&key(index), &[]));
-        }
-        self.write_owner(writes);
-        self.write_reference(id, writes);
-        Ok(())
+        let owner = self.row.listed_owner().filter(|owner| self.owner != Some(*owner));
+        pairs.extend(owner.map(|owner| (finder::hash_of_owner(&owner), self.row.submission)));
     }
 
-    /// Whoever is forgotten has no list any more; a mended address moves it to another list.
-    fn write_owner(&self, writes: &mut Writes) {
-        let key = |owner: [u8; 16]| keys::with_sequence(&keys::owner(&owner), self.row.submission);
-        match (self.owner, owner_of(&self.row)) {
-            (None, Some(owner)) => writes.put(&key(owner), &[]),
-            (Some(owner), None) => writes.remove(&key(owner)),
-            (Some(before), Some(after)) if before != after => {
-                writes.remove(&key(before));
-                writes.put(&key(after), &[]);
-            }
-            (Some(_), Some(_)) | (None, None) => {}
-        }
-    }
-}
-
-/// Whose list a row stands in.
-fn owner_of(row: &Row) -> Option<[u8; 16]> {
-    row.registration.forgetting.is_none().then_some(row.registration.owner_ref)
-}
-
-impl Held {
     /// Found by its reference only while it is its owner's turn: an index for all would cost each registration a write.
     fn write_reference(&self, id: RegistrationId, writes: &mut Writes) {
         let is_there = |status: &Status| *status == Status::ManualRequired;

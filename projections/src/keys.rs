@@ -1,29 +1,42 @@
 //! How keys are spelt: one tree, the first byte says what an entry is, big-endian numbers keep the order.
 
-use events::{RegistrationId, Sequence, Status};
+use std::ops::Range;
+
+use events::Sequence;
 
 /// The one checkpoint.
 pub(crate) const CHECKPOINT: &[u8] = b"c";
-/// Rows, by the sequence of their submission.
-pub(crate) const ROWS: &[u8] = b"r";
 
-/// The key of a row.
-pub(crate) fn row(submission: Sequence) -> Vec<u8> {
-    with_sequence(ROWS, submission)
+/// The rows of a stretch of the log.
+pub(crate) fn block(number: u64) -> Vec<u8> {
+    with_sequence(b"b", number)
 }
 
-/// Leads from an id to the sequence of its submission.
-pub(crate) fn id(id: RegistrationId) -> [u8; 17] {
-    let mut key = [b'i'; 17];
-    key[1..].copy_from_slice(id.0.as_bytes());
+/// Which statuses some blocks in a row hold.
+pub(crate) fn marks(number: u64) -> Vec<u8> {
+    with_sequence(b"s", number)
+}
+
+/// Pairs of the finder that stand in no partition yet.
+pub(crate) fn journal(number: u64) -> Vec<u8> {
+    with_sequence(b"j", number)
+}
+
+/// A run of pairs in a partition of the finder.
+pub(crate) fn run(partition: u64, number: u32) -> Vec<u8> {
+    let mut key = with_sequence(b"x", partition);
+    key.extend_from_slice(&number.to_be_bytes());
     key
 }
 
-/// All rows of an owner.
-pub(crate) fn owner(owner_ref: &[u8; 16]) -> [u8; 17] {
-    let mut key = [b'o'; 17];
-    key[1..].copy_from_slice(owner_ref);
-    key
+/// All runs of a partition.
+pub(crate) fn runs(partition: u64) -> Range<Vec<u8>> {
+    run(partition, 0)..run(partition, u32::MAX)
+}
+
+/// The number at the end of the key of a run.
+pub(crate) fn number_of_run(key: &[u8]) -> Option<u32> {
+    key.last_chunk().map(|last| u32::from_be_bytes(*last))
 }
 
 /// All rows of a maker.
@@ -42,22 +55,6 @@ fn named(kind: u8, name: &str) -> Vec<u8> {
     let mut key = vec![kind, length];
     key.extend_from_slice(&name.as_bytes()[..usize::from(length)]);
     key
-}
-
-/// An index that holds all rows of a status, perhaps beside others. PENDING and PROCESSING share one, and there is none
-/// for SUCCESS: most rows go that way, and each index costs them a write when they enter it and one when they leave.
-pub(crate) fn status(status: Status) -> Option<[u8; 2]> {
-    match status {
-        Status::Success => None,
-        Status::Pending | Status::Processing => Some([b's', Status::Processing.number()]),
-        Status::Waiting
-        | Status::OutcomeUnknown
-        | Status::ManualRequired
-        | Status::UserCompleted
-        | Status::NeedsCorrection
-        | Status::Cancelled
-        | Status::Expired => Some([b's', status.number()]),
-    }
 }
 
 /// The rows whose owner's turn it is, by the reference that stands on their packet.
@@ -84,8 +81,8 @@ mod tests {
 
     #[test]
     fn keys_of_one_kind_stand_in_the_order_of_their_sequences() {
-        assert!(row(255) < row(256));
-        assert_eq!(sequence_of(&row(256)), Some(256));
+        assert!(block(255) < block(256));
+        assert_eq!(sequence_of(&block(256)), Some(256));
         assert_eq!(sequence_of(b"short"), None);
     }
 

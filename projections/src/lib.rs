@@ -5,9 +5,11 @@
 //! over time. On any doubt a view is set aside and begun anew. [`Past`] is both as they were at a place of the log.
 
 mod analytics;
+mod blocks;
 mod checkpoint;
 mod codec;
 mod error;
+mod finder;
 mod fingerprint;
 mod fold;
 mod keys;
@@ -15,6 +17,7 @@ mod list;
 mod opening;
 mod past;
 mod row;
+mod rows;
 mod runs;
 mod size;
 mod store;

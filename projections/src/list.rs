@@ -1,22 +1,19 @@
 //! Lists: newest submission first, page by page; the token of one list is refused by another.
 
-use std::collections::BTreeSet;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use events::{Sequence, Status};
 
-use crate::codec;
 use crate::error::{ListError, ViewError};
 use crate::keys;
 use crate::row::Row;
-use crate::store::{Entry, Store};
+use crate::rows::{Part, Rows};
 
 /// Most rows on one page.
 pub const PAGE_ROWS_MAX: usize = 1_000;
 /// Most rows that are looked at for one page: a rare filter gives short pages instead of a long wait.
 const ROWS_LOOKED_AT_MAX: usize = 4_096;
-/// Entries read at a time.
+/// Rows looked for at a time.
 const CHUNK: usize = 256;
 /// Bytes of the filter's hash in a token.
 const FILTER_HASH_BYTES: usize = 8;
@@ -52,36 +49,38 @@ struct Gathering {
 }
 
 /// The page after `token`, of at most `rows_max` rows.
-pub(crate) fn page(store: &Store, filter: &Filter, rows_max: usize, token: Option<&str>) -> Result<Page, ListError> {
+pub(crate) fn page(rows: &Rows, filter: &Filter, rows_max: usize, token: Option<&str>) -> Result<Page, ListError> {
     let below = match token {
         Some(token) => filter.read_token(token).ok_or(ListError::BadToken)?,
         None => Sequence::MAX,
     };
     let rows_max = rows_max.clamp(1, PAGE_ROWS_MAX);
     let mut gathering = Gathering { rows: Vec::new(), below, looked_at: 0 };
-    let more = gathering.fill(store, filter, rows_max)?;
+    let more = gathering.fill(rows, filter, rows_max)?;
     let next_token = more.then(|| filter.token(gathering.below));
     Ok(Page { rows: gathering.rows, next_token })
 }
 
 impl Gathering {
     /// Whether there may be more.
-    fn fill(&mut self, store: &Store, filter: &Filter, rows_max: usize) -> Result<bool, ViewError> {
+    fn fill(&mut self, rows: &Rows, filter: &Filter, rows_max: usize) -> Result<bool, ViewError> {
+        let mut reader = rows.reader();
         while self.looked_at < ROWS_LOOKED_AT_MAX {
-            let entries = filter.newest(store, self.below)?;
-            let is_last = entries.len() < CHUNK;
-            for (sequence, value) in entries {
+            let part = filter.newest(rows, self.below)?;
+            for submission in part.submissions {
                 self.looked_at += 1;
-                if let Some(row) = filter.matching(store, sequence, &value)? {
+                let row = reader.found(submission)?;
+                if filter.matches(&row) {
                     if self.rows.len() == rows_max {
                         return Ok(true);
                     }
                     self.rows.push(row);
                 }
-                self.below = sequence;
+                self.below = submission;
             }
-            if is_last {
-                return Ok(false);
+            match part.below {
+                Some(below) => self.below = below,
+                None => return Ok(false),
             }
         }
         Ok(true)
@@ -94,35 +93,26 @@ impl Filter {
     pub fn matches(&self, row: &Row) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&row.status()))
             && self.maker.as_ref().is_none_or(|maker| *maker == row.registration.connector)
-            && self.owner_ref.is_none_or(|owner| owner == row.registration.owner_ref)
+            && self.owner_ref.is_none_or(|owner| row.listed_owner() == Some(owner))
             && self.tenant.as_ref().is_none_or(|tenant| *tenant == row.registration.tenant)
     }
 
-    /// The next chunk of entries from the index that is likely to hold the fewest; some may not match.
-    fn newest(&self, store: &Store, below: Sequence) -> Result<Vec<Entry>, ViewError> {
+    /// The next part of the index that is likely to hold the fewest; some may not match.
+    fn newest(&self, rows: &Rows, below: Sequence) -> Result<Part, ViewError> {
         if let Some(owner_ref) = &self.owner_ref {
-            return store.newest(&keys::owner(owner_ref), below, CHUNK);
+            return rows.of_owner(owner_ref, below, CHUNK);
         }
         // before all others: how long a page takes, and how short it is, must not tell of other tenants' rows
         if let Some(tenant) = &self.tenant {
-            return store.newest_of_runs(&keys::tenant(tenant), below, CHUNK);
+            return rows.of_index(&keys::tenant(tenant), below, CHUNK);
         }
-        let indexes: Option<BTreeSet<_>> = self.statuses.iter().map(|status| keys::status(*status)).collect();
-        if let Some(indexes) = indexes.filter(|indexes| !indexes.is_empty()) {
-            return newest_of(store, &indexes, below);
-        }
+        // most rows end in SUCCESS, so it says less than a maker
         match &self.maker {
-            Some(maker) => store.newest_of_runs(&keys::maker(maker), below, CHUNK),
-            None => store.newest(keys::ROWS, below, CHUNK),
+            Some(maker) if self.statuses.is_empty() || self.statuses.contains(&Status::Success) => {
+                rows.of_index(&keys::maker(maker), below, CHUNK)
+            }
+            Some(_) | None => rows.of_statuses(&self.statuses, below, CHUNK),
         }
-    }
-
-    fn matching(&self, store: &Store, sequence: Sequence, value: &[u8]) -> Result<Option<Row>, ViewError> {
-        let row = match value {
-            [] => store.row_at(sequence)?.ok_or(ViewError::Undecodable)?,
-            bytes => codec::decode(bytes)?,
-        };
-        Ok(Some(row).filter(|row| self.matches(row)))
     }
 
     fn token(&self, below: Sequence) -> String {
@@ -153,17 +143,6 @@ impl Filter {
         hash.copy_from_slice(&hasher.finalize().as_bytes()[..FILTER_HASH_BYTES]);
         hash
     }
-}
-
-/// The newest of several indexes: the newest of each, merged and cut to a chunk.
-fn newest_of(store: &Store, indexes: &BTreeSet<[u8; 2]>, below: Sequence) -> Result<Vec<Entry>, ViewError> {
-    let mut merged = Vec::new();
-    for index in indexes {
-        merged.extend(store.newest(index, below, CHUNK)?);
-    }
-    merged.sort_unstable_by_key(|(sequence, _)| std::cmp::Reverse(*sequence));
-    merged.truncate(CHUNK);
-    Ok(merged)
 }
 
 #[cfg(test)]

@@ -41,31 +41,48 @@ pub struct SetAside {
 }
 
 /// A store ready for use.
-pub(crate) struct OpenedStore<S> {
-    pub store: Store,
+pub(crate) struct OpenedStore<T, S> {
+    /// As it was loaded.
+    pub store: T,
     /// What it knows; nothing when it is empty.
     pub saved: Option<S>,
     pub set_aside: Option<SetAside>,
 }
 
+/// What a view makes of its store once it is open.
+pub(crate) type Load<T> = fn(Store) -> Result<T, ViewError>;
+
 /// Opens the view in `dir` if it was built from stream `incarnation`, else an empty one in its place.
-pub(crate) fn open<S: Persisted>(dir: &Path, incarnation: i64, now: Timestamp) -> Result<OpenedStore<S>, ViewError> {
+pub(crate) fn open<S: Persisted, T: Send + 'static>(
+    dir: &Path,
+    incarnation: i64,
+    now: Timestamp,
+    load: Load<T>,
+) -> Result<OpenedStore<T, S>, ViewError> {
     let folder = dir.to_owned();
-    let opened = within(OPEN_WITHIN, "open", move || open_and_check(&folder, incarnation));
+    let opened = within(OPEN_WITHIN, "open", move || match open_and_check(&folder, incarnation)? {
+        Ok((store, saved)) => Ok(Ok((load(store)?, saved))),
+        Err(doubt) => Ok(Err(doubt)),
+    });
     match opened.and_then(|result| result) {
         Ok(Ok((store, saved))) => Ok(OpenedStore { store, saved, set_aside: None }),
         Err(error @ (ViewError::InUse | ViewError::Folder { .. })) => Err(error),
-        Ok(Err(why)) => open_anew(dir, why, now),
-        Err(error) => open_anew(dir, Doubt::Unreadable(error), now),
+        Ok(Err(why)) => open_anew(dir, why, now, load),
+        Err(error) => open_anew(dir, Doubt::Unreadable(error), now, load),
     }
 }
 
 /// Moves what is in `dir` aside and opens an empty store in its place.
-pub(crate) fn open_anew<S: Persisted>(dir: &Path, why: Doubt, now: Timestamp) -> Result<OpenedStore<S>, ViewError> {
+pub(crate) fn open_anew<S: Persisted, T: Send + 'static>(
+    dir: &Path,
+    why: Doubt,
+    now: Timestamp,
+    load: Load<T>,
+) -> Result<OpenedStore<T, S>, ViewError> {
     let path = move_aside(dir, now).map_err(|source| ViewError::Folder { doing: "move aside", source })?;
     let folder = dir.to_owned();
-    let store =
-        within(OPEN_WITHIN, "open", move || open_when_free(&folder, S::CACHE_BYTES)).and_then(|result| result)?;
+    let opened = within(OPEN_WITHIN, "open", move || load(open_when_free(&folder, S::CACHE_BYTES)?));
+    let store = opened.and_then(|result| result)?;
     Ok(OpenedStore { store, saved: None, set_aside: Some(SetAside { path, why }) })
 }
 

@@ -97,6 +97,12 @@ impl Row {
         Ok(())
     }
 
+    /// Whose list it stands in; whoever is forgotten has none.
+    #[must_use]
+    pub fn listed_owner(&self) -> Option<[u8; 16]> {
+        self.registration.forgetting.is_none().then_some(self.registration.owner_ref)
+    }
+
     /// Its status on the wire.
     #[must_use]
     pub const fn status(&self) -> Status {

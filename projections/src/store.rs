@@ -4,12 +4,10 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use events::{RegistrationId, Sequence};
+use events::Sequence;
 
-use crate::codec;
 use crate::error::ViewError;
 use crate::keys;
-use crate::row::Row;
 use crate::runs;
 
 /// How sled's error begins when another handle has the folder open; it has no variant of its own.
@@ -31,10 +29,10 @@ pub(crate) struct Writes {
     entries: usize,
 }
 
-/// An entry found by a scan: its sequence, and its value, empty in an index.
-pub(crate) type Entry = (Sequence, sled::IVec);
+/// A key or a value.
+pub(crate) type Bytes = sled::IVec;
 /// A key and its value.
-pub(crate) type Pair = (sled::IVec, sled::IVec);
+pub(crate) type Pair = (Bytes, Bytes);
 
 impl Writes {
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
@@ -64,7 +62,7 @@ impl Store {
         Self { tree: None }
     }
 
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, ViewError> {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ViewError> {
         guarded("read", || self.tree.as_ref().map_or(Ok(None), |tree| tree.get(key)))
     }
 
@@ -72,41 +70,31 @@ impl Store {
         guarded("read", || Ok(self.tree.as_ref().is_none_or(|tree| tree.is_empty())))
     }
 
-    /// The row of a registration, if there is one.
-    pub(crate) fn row_of(&self, id: RegistrationId) -> Result<Option<Row>, ViewError> {
-        let Some(found) = self.get(&keys::id(id))? else { return Ok(None) };
-        let submission = keys::sequence_of(&found).ok_or(ViewError::Undecodable)?;
-        // an id without its row is a torn store: never "not found"
-        self.row_at(submission)?.ok_or(ViewError::Undecodable).map(Some)
-    }
-
-    pub(crate) fn row_at(&self, submission: Sequence) -> Result<Option<Row>, ViewError> {
-        self.get(&keys::row(submission))?.map(|bytes| codec::decode(&bytes)).transpose()
-    }
-
-    /// At most `limit` entries under `prefix` with a sequence below `below`, highest first.
-    pub(crate) fn newest(&self, prefix: &[u8], below: Sequence, limit: usize) -> Result<Vec<Entry>, ViewError> {
-        let range = keys::with_sequence(prefix, 0)..keys::with_sequence(prefix, below);
-        let Some(tree) = &self.tree else { return Ok(Vec::new()) };
-        let entries: Vec<_> = guarded("read", || tree.range(range).rev().take(limit).collect::<Result<_, _>>())?;
-        let entry = |(key, value): (sled::IVec, sled::IVec)| Some((keys::sequence_of(&key)?, value));
-        entries.into_iter().map(|found| entry(found).ok_or(ViewError::Undecodable)).collect()
+    /// At most `limit` sequences at the end of keys under `prefix`, below `below`, highest first.
+    pub(crate) fn newest(&self, prefix: &[u8], below: Sequence, limit: usize) -> Result<Vec<Sequence>, ViewError> {
+        let entries = self.newest_in(keys::with_sequence(prefix, 0)..keys::with_sequence(prefix, below), limit)?;
+        entries.iter().map(|(key, _)| keys::sequence_of(key).ok_or(ViewError::Undecodable)).collect()
     }
 
     /// The same of an index that is kept in runs.
-    pub(crate) fn newest_of_runs(&self, index: &[u8], below: Sequence, limit: usize) -> Result<Vec<Entry>, ViewError> {
+    pub(crate) fn newest_of_runs(
+        &self,
+        index: &[u8],
+        below: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Sequence>, ViewError> {
         let range = keys::with_sequence(index, 0)..keys::with_sequence(index, below);
         let Some(tree) = &self.tree else { return Ok(Vec::new()) };
-        let (mut runs, mut entries) = (tree.range(range).rev(), Vec::new());
-        while entries.len() < limit
+        let (mut runs, mut found) = (tree.range(range).rev(), Vec::new());
+        while found.len() < limit
             && let Some((key, value)) = guarded("read", || runs.next().transpose())?
         {
             let first = keys::sequence_of(&key).ok_or(ViewError::Undecodable)?;
             let run = runs::decode(first, &value).ok_or(ViewError::Undecodable)?;
             let newest = run.into_iter().rev().filter(|sequence| *sequence < below);
-            entries.extend(newest.take(limit - entries.len()).map(|sequence| (sequence, sled::IVec::default())));
+            found.extend(newest.take(limit - found.len()));
         }
-        Ok(entries)
+        Ok(found)
     }
 
     /// At most `limit` entries of a range, lowest key first.

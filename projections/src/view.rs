@@ -12,11 +12,10 @@ use crate::checkpoint::{Checkpoint, Counts, Saved};
 use crate::error::{Doubt, ListError, NotYet, ViewError};
 use crate::fingerprint::{Fingerprint, Part};
 use crate::fold::{Fold, Memory, PAGE_RECORDS_MAX, UNWRITTEN_ROWS_MAX, Update};
-use crate::keys;
 use crate::list::{self, Filter, Page};
 use crate::opening::{self, OpenedStore, SetAside};
 use crate::row::Row;
-use crate::store::Store;
+use crate::rows::Rows;
 
 /// How often `tick` should be called at least.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(250);
@@ -48,7 +47,7 @@ struct Shared {
     dir: PathBuf,
     incarnation: i64,
     /// Written to under the write lock, so that a reader sees a whole batch or nothing of it.
-    store: RwLock<Option<Store>>,
+    store: RwLock<Option<Rows>>,
     /// What is ahead of the store; its lock is taken after that of the store.
     memory: RwLock<Memory>,
     writer: Mutex<Writer>,
@@ -74,7 +73,7 @@ impl StatusView {
     /// # Errors
     /// [`ViewError::InUse`] when another process has it; [`ViewError`] when not even an empty one can be opened.
     pub fn open(dir: &Path, incarnation: i64, now: Timestamp) -> Result<Opened, ViewError> {
-        let OpenedStore { store, saved, set_aside } = opening::open::<Saved>(dir, incarnation, now)?;
+        let OpenedStore { store, saved, set_aside } = opening::open::<Saved, _>(dir, incarnation, now, Rows::load)?;
         let checkpoint = saved.map(|saved| saved.checkpoint);
         let at = checkpoint.unwrap_or_else(|| Checkpoint::nothing_seen(incarnation));
         let shared = Shared {
@@ -147,7 +146,7 @@ impl StatusView {
         let mut writer = lock(&self.0.writer);
         let mut slot = self.0.store.write().unwrap_or_else(PoisonError::into_inner);
         writer.in_doubt = true;
-        let why = match slot.take().map(opening::close) {
+        let why = match slot.take().map(|rows| opening::close(rows.into_store())) {
             // the folder is moved from under it; nothing reads or writes through it any more
             Some(Err(hangs)) => Doubt::Unreadable(hangs),
             Some(Ok(())) | None => Doubt::GivenUp,
@@ -165,7 +164,7 @@ impl StatusView {
             return Ok(Some(row.clone()));
         }
         drop(memory);
-        self.0.read(|store| store.row_of(id))
+        self.0.read(|rows| rows.row_of(id))
     }
 
     /// The rows whose owner's turn it is (MANUAL_REQUIRED) with this reference, newest first, at most [`ALIKE_MAX`]:
@@ -174,11 +173,7 @@ impl StatusView {
     /// # Errors
     /// As for [`Self::get`].
     pub fn waiting_for_owner(&self, reference: &str) -> Result<Vec<Row>, ViewError> {
-        self.read_written(|store| {
-            let entries = store.newest(&keys::reference(reference), Sequence::MAX, ALIKE_MAX)?;
-            let rows = entries.into_iter().map(|(sequence, _)| store.row_at(sequence));
-            rows.filter_map(Result::transpose).collect()
-        })
+        self.read_written(|rows| rows.of_reference(reference, ALIKE_MAX))
     }
 
     /// A page of at most `rows_max` rows (1 to [`crate::PAGE_ROWS_MAX`]), newest submission first, after `token`.
@@ -187,7 +182,7 @@ impl StatusView {
     /// # Errors
     /// [`ListError::BadToken`] when the token was not given for this filter; [`ListError::View`] as for [`Self::get`].
     pub fn list(&self, filter: &Filter, rows_max: usize, token: Option<&str>) -> Result<Page, ListError> {
-        self.read_written(|store| list::page(store, filter, rows_max, token))
+        self.read_written(|rows| list::page(rows, filter, rows_max, token))
     }
 
     /// How many registrations have which status.
@@ -240,12 +235,8 @@ impl StatusView {
         let mut writer = lock(&self.0.writer);
         self.0.write_out(&mut writer)?;
         let mut parts = Vec::new();
-        self.0.read(|store| {
-            store.each(keys::row(0)..keys::row(Sequence::MAX), |key, value| {
-                let key = keys::sequence_of(key).ok_or(ViewError::Undecodable)?;
-                parts.push(Part { what: "row", key, hash: Part::hash_of(&[value]) });
-                Ok(())
-            })
+        self.0.read(|rows| {
+            rows.each(|key, bytes| parts.push(Part { what: "row", key, hash: Part::hash_of(&[bytes]) }))
         })?;
         Ok(Fingerprint { checkpoint: writer.at, parts })
     }
@@ -255,14 +246,14 @@ impl StatusView {
     /// # Errors
     /// As for [`Self::get`].
     pub fn submitted_at(&self, sequence: Sequence) -> Result<Option<RegistrationId>, ViewError> {
-        Ok(self.read_written(|store| store.row_at(sequence))?.map(|row| row.registration.id))
+        Ok(self.read_written(|rows| rows.row_at(sequence))?.map(|row| row.registration.id))
     }
 
     fn take_in<S: Borrow<Stored>>(&self, writer: &mut Writer, page: &[S]) -> Result<Sequence, ViewError> {
         let (at, counts, watched) = (writer.at, self.counts(), self.0.updates.receiver_count() > 0);
-        let (at, counts, updates) = self.0.read(|store| {
+        let (at, counts, updates) = self.0.read(|rows| {
             let memory = &mut *self.0.memory.write().unwrap_or_else(PoisonError::into_inner);
-            let mut fold = Fold { store, memory, at, counts, updates: watched.then(Vec::new) };
+            let mut fold = Fold { rows, memory, at, counts, updates: watched.then(Vec::new) };
             fold.page(page)?;
             Ok::<_, ViewError>((fold.at, fold.counts, fold.updates))
         })?;
@@ -283,7 +274,7 @@ impl StatusView {
     }
 
     /// Looks into the store after everything that is taken in was written. A view in doubt shows what it has.
-    fn read_written<T, E: From<ViewError>>(&self, look: impl FnOnce(&Store) -> Result<T, E>) -> Result<T, E> {
+    fn read_written<T, E: From<ViewError>>(&self, look: impl FnOnce(&Rows) -> Result<T, E>) -> Result<T, E> {
         if self.0.unwritten() > 0 {
             self.write()?;
         }
@@ -293,11 +284,11 @@ impl StatusView {
     fn renew(
         &self,
         writer: &mut Writer,
-        slot: &mut Option<Store>,
+        slot: &mut Option<Rows>,
         why: Doubt,
         now: Timestamp,
     ) -> Result<SetAside, ViewError> {
-        let OpenedStore { store, set_aside, .. } = opening::open_anew::<Saved>(&self.0.dir, why, now)?;
+        let OpenedStore { store, set_aside, .. } = opening::open_anew::<Saved, _>(&self.0.dir, why, now, Rows::load)?;
         *slot = Some(store);
         *writer = Writer::new(Checkpoint::nothing_seen(self.0.incarnation));
         *self.0.memory.write().unwrap_or_else(PoisonError::into_inner) = Memory::default();
@@ -308,7 +299,7 @@ impl StatusView {
 }
 
 impl Shared {
-    fn read<T, E: From<ViewError>>(&self, look: impl FnOnce(&Store) -> Result<T, E>) -> Result<T, E> {
+    fn read<T, E: From<ViewError>>(&self, look: impl FnOnce(&Rows) -> Result<T, E>) -> Result<T, E> {
         let slot = self.store.read().unwrap_or_else(PoisonError::into_inner);
         look(slot.as_ref().ok_or(ViewError::Closed)?)
     }
@@ -330,13 +321,15 @@ impl Shared {
 
     fn write_changes(&self, at: Checkpoint) -> Result<(), ViewError> {
         let counts = *lock(&self.counts);
-        let writes = self.memory.read().unwrap_or_else(PoisonError::into_inner).writes(at, counts)?;
-        let slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        slot.as_ref().ok_or(ViewError::Closed)?.write(writes)?;
+        let memory = &self.memory;
+        let stage = |rows: &Rows| memory.read().unwrap_or_else(PoisonError::into_inner).stage(rows, at, counts);
+        let staged = self.read(stage)?;
+        let mut slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        slot.as_mut().ok_or(ViewError::Closed)?.write(staged)?;
         drop(slot);
         // only now: before, the store does not have them
         self.memory.write().unwrap_or_else(PoisonError::into_inner).written();
-        self.read(Store::flush)
+        self.read(Rows::flush)
     }
 }
 

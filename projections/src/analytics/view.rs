@@ -68,7 +68,7 @@ impl AnalyticsView {
     /// # Errors
     /// [`ViewError::InUse`] when another process has it; [`ViewError`] when not even an empty one can be opened.
     pub fn open(dir: &Path, incarnation: i64, now: Timestamp) -> Result<AnalyticsOpened, ViewError> {
-        let OpenedStore { store, saved, set_aside } = opening::open::<Saved>(dir, incarnation, now)?;
+        let OpenedStore { store, saved, set_aside } = opening::open::<Saved, _>(dir, incarnation, now, Ok)?;
         let checkpoint = saved.map(|saved| saved.checkpoint);
         let memory = Memory::new(saved.unwrap_or_else(|| Saved::nothing(incarnation)));
         let position = watch::Sender::new(memory.saved.checkpoint.sequence);
@@ -133,7 +133,7 @@ impl AnalyticsView {
             Some(Err(hangs)) => Doubt::Unreadable(hangs),
             Some(Ok(())) | None => Doubt::GivenUp,
         };
-        let OpenedStore { store, set_aside, .. } = opening::open_anew::<Saved>(&self.0.dir, why, now)?;
+        let OpenedStore { store, set_aside, .. } = opening::open_anew::<Saved, _>(&self.0.dir, why, now, Ok)?;
         let memory = Memory::new(Saved::nothing(self.0.incarnation));
         *inner = Inner { store: Some(store), memory, written_at: Instant::now(), in_doubt: false };
         self.0.position.send_replace(0);
