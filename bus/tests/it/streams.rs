@@ -115,6 +115,31 @@ async fn a_reader_that_is_left_far_behind_the_others_reads_for_itself_and_misses
 }
 
 #[tokio::test]
+async fn readers_that_begin_at_one_place_read_the_log_once_and_the_slow_one_holds_up_nobody() {
+    /// More than a convoy keeps for the last of its members.
+    const FAR: usize = 12_000;
+    let server = TestServer::start().await.unwrap();
+    let writing = server.bus().await.unwrap();
+    let fresh = record(None);
+    for _ in 0..4 {
+        let links = join_all((0..FAR / 4).map(|_| writing.log.append(SHARD, new_id(), &fresh))).await;
+        assert!(links.iter().all(Result::is_ok));
+    }
+    let reading = server.bus().await.unwrap();
+    let (mut slow, mut quick) = (reading.log.follow(0).await.unwrap(), reading.log.follow(0).await.unwrap());
+    let all: Vec<_> = (1..=FAR as u64).collect();
+    assert_eq!(sequences(&read(slow.as_mut(), 10).await), all[..10]);
+    let half = FAR / 2;
+    assert_eq!(sequences(&read(quick.as_mut(), half).await), all[..half]);
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut stream = async_nats::jetstream::new(client).get_stream(EVENTS_STREAM).await.unwrap();
+    // of the convoy, and of the end of the log
+    assert_eq!(stream.info().await.unwrap().state.consumer_count, 2);
+    assert_eq!(sequences(&read(quick.as_mut(), FAR - half).await), all[half..]);
+    assert_eq!(sequences(&read(slow.as_mut(), FAR - 10).await), all[10..]);
+}
+
+#[tokio::test]
 async fn the_raw_servers_rate_is_measured_and_the_scratch_stream_goes() {
     let server = TestServer::start().await.unwrap();
     assert!(raw_ceiling(&server.url(), 1_000, 300, 100).await.unwrap() > 0.0);
