@@ -105,7 +105,7 @@ impl Names for Answer {
         steps.fold(first, |value, step| value.get_attr(step).unwrap_or(Value::UNDEFINED))
     }
 
-    fn root(&self) -> Value {
+    fn root(&self, _: &[String]) -> Value {
         Value::from_pairs([
             ("status", Value::from(self.status)),
             ("body", self.body.clone()),

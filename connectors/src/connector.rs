@@ -18,6 +18,7 @@ use crate::form_recipe;
 use crate::manual::ManualView;
 use crate::plan::{Api, Plan};
 use crate::sample;
+use crate::sending;
 use crate::serial::{SerialGuide, SerialWarning};
 use crate::source::Mistake;
 
@@ -33,6 +34,8 @@ pub struct Connector {
     ladder: Vec<Method>,
     /// The address that a registration is sent to, when it is always the same.
     api_url: Option<Url>,
+    /// The host of the API, with its port unless that is the usual one.
+    api_host: Option<String>,
 }
 
 impl Connector {
@@ -52,9 +55,11 @@ impl Connector {
     }
 
     fn located(plan: Arc<Plan>, sandbox: Option<String>) -> Self {
-        let mut connector = Self { plan, sandbox, ladder: Vec::new(), api_url: None };
+        let mut connector = Self { plan, sandbox, ladder: Vec::new(), api_url: None, api_host: None };
         connector.ladder = connector.plan.ladder.iter().copied().filter(|method| connector.can(*method)).collect();
         connector.api_url = connector.fixed_api_url();
+        let base = connector.api().and_then(|api| connector.resolve(&api.base_url));
+        connector.api_host = base.as_deref().and_then(sending::host);
         connector
     }
 
@@ -86,6 +91,10 @@ impl Connector {
 
     pub(crate) fn api(&self) -> Option<&Api> {
         self.plan.api.as_ref()
+    }
+
+    pub(crate) fn api_host(&self) -> Option<&str> {
+        self.api_host.as_deref()
     }
 
     pub(crate) const fn api_url(&self) -> Option<&Url> {

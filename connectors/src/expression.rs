@@ -35,8 +35,8 @@ pub struct TemplateError {
 pub(crate) trait Names {
     /// The value at a dotted path; undefined when there is none.
     fn get(&self, path: &str) -> Value;
-    /// All of it, for what is more than a path.
-    fn root(&self) -> Value;
+    /// A table with at least these, which are dotted paths; for what is more than a path.
+    fn root(&self, paths: &[String]) -> Value;
 }
 
 /// A compiled expression.
@@ -50,7 +50,11 @@ pub(crate) struct Expression {
 enum Program {
     /// Most leaves of a body are just a field: no engine, no context.
     Path,
-    Engine(minijinja::Expression<'static, 'static>),
+    Engine {
+        expression: minijinja::Expression<'static, 'static>,
+        /// The paths that it reads.
+        reads: Vec<String>,
+    },
 }
 
 impl Expression {
@@ -61,7 +65,10 @@ impl Expression {
             Program::Path
         } else {
             let compiled = ENGINE.compile_expression_owned(source.clone());
-            Program::Engine(compiled.map_err(|error| format!("`{source}` cannot be read: {error}"))?)
+            let expression = compiled.map_err(|error| format!("`{source}` cannot be read: {error}"))?;
+            let mut reads: Vec<String> = expression.undeclared_variables(true).into_iter().collect();
+            reads.sort();
+            Program::Engine { expression, reads }
         };
         Ok(Self { source, program })
     }
@@ -70,11 +77,7 @@ impl Expression {
     pub(crate) fn variables(&self) -> Vec<String> {
         match &self.program {
             Program::Path => vec![self.source.clone()],
-            Program::Engine(expression) => {
-                let mut names: Vec<String> = expression.undeclared_variables(true).into_iter().collect();
-                names.sort();
-                names
-            }
+            Program::Engine { reads, .. } => reads.clone(),
         }
     }
 
@@ -82,8 +85,8 @@ impl Expression {
         match &self.program {
             Program::Path => Ok(names.get(&self.source)),
             // `{}` only: the long form of the engine's errors prints the context, and with it the person's data
-            Program::Engine(expression) => {
-                expression.eval(names.root()).map_err(|error| self.error(&error.to_string()))
+            Program::Engine { expression, reads } => {
+                expression.eval(names.root(reads)).map_err(|error| self.error(&error.to_string()))
             }
         }
     }
@@ -91,7 +94,7 @@ impl Expression {
     /// Why it could never be evaluated, whatever the data: a filter, test or function that does not exist.
     pub(crate) fn unknown_word(&self) -> Option<String> {
         use minijinja::ErrorKind::{UnknownFilter, UnknownFunction, UnknownTest};
-        let Program::Engine(expression) = &self.program else { return None };
+        let Program::Engine { expression, .. } = &self.program else { return None };
         let error = expression.eval(Value::from_pairs([("status", Value::from(0))])).err()?;
         let kind = error.kind();
         (kind == UnknownFilter || kind == UnknownFunction || kind == UnknownTest)
@@ -127,7 +130,7 @@ mod tests {
         fn get(&self, path: &str) -> Value {
             if path == "owner.name" { Value::from("Ada Lovelace") } else { Value::UNDEFINED }
         }
-        fn root(&self) -> Value {
+        fn root(&self, _: &[String]) -> Value {
             Value::from_pairs([("owner", Value::from_pairs([("name", Value::from("Ada Lovelace"))]))])
         }
     }

@@ -34,7 +34,7 @@ impl Connector {
     pub fn sending(&self, method: Method, details: &Details, has_proof: bool) -> Option<Sending> {
         match method {
             Method::Api => {
-                let (api, to) = (self.api()?, self.api_host()?);
+                let (api, to) = (self.api()?, self.api_host()?.to_owned());
                 let fields = api.uses.iter().map(String::as_str).filter(|name| is_there(details, name)).collect();
                 Some(Sending { to, fields })
             }
@@ -49,11 +49,7 @@ impl Connector {
         let lookup = self.api()?.lookup.as_ref()?;
         // a value that is not there has no place in an address, so all of them are there
         let fields = uses(lookup.path.expressions());
-        Some(Sending { to: self.api_host()?, fields: fields.iter().map(String::as_str).collect() })
-    }
-
-    fn api_host(&self) -> Option<String> {
-        host(&self.resolve(&self.api()?.base_url)?)
+        Some(Sending { to: self.api_host()?.to_owned(), fields: fields.iter().map(String::as_str).collect() })
     }
 
     fn sending_by_form(&self, details: &Details, has_proof: bool) -> Option<Sending> {
@@ -102,7 +98,7 @@ fn is_there(details: &Details, name: &str) -> bool {
 }
 
 /// The host of an address, with its port unless that is the usual one.
-fn host(address: &str) -> Option<String> {
+pub(crate) fn host(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
     let host = url.host_str()?;
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))

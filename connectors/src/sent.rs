@@ -1,6 +1,5 @@
 //! What templates may see of a registration: the fields that its connector declares, and nothing else.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use events::Details;
@@ -60,21 +59,11 @@ pub(crate) struct Sent<'a> {
     details: &'a Details,
     declared: &'a Declared,
     idempotency_key: &'a str,
-    root: OnceCell<Value>,
 }
 
 impl<'a> Sent<'a> {
     pub(crate) fn new(details: &'a Details, declared: &'a Declared, idempotency_key: &'a str) -> Self {
-        Self { details, declared, idempotency_key, root: OnceCell::new() }
-    }
-
-    fn build_root(&self) -> Value {
-        let mut tree = Tree::default();
-        for name in self.declared.names() {
-            tree.insert(name, self.get(name));
-        }
-        tree.insert(IDEMPOTENCY_KEY, self.get(IDEMPOTENCY_KEY));
-        tree.into_value()
+        Self { details, declared, idempotency_key }
     }
 }
 
@@ -92,8 +81,12 @@ impl Names for Sent<'_> {
         self.details.field(path).map_or(Value::UNDEFINED, Value::from)
     }
 
-    fn root(&self) -> Value {
-        self.root.get_or_init(|| self.build_root()).clone()
+    fn root(&self, paths: &[String]) -> Value {
+        let mut tree = Tree::default();
+        for path in paths {
+            tree.insert(path, self.get(path));
+        }
+        tree.into_value()
     }
 }
 
@@ -143,7 +136,8 @@ mod tests {
         assert_eq!(sent.get("idempotency_key"), Value::from("key-1"));
         assert!(sent.get("owner.email").is_undefined());
         assert!(sent.get("marketing_consent").is_undefined());
-        assert!(!sent.root().to_string().contains("ada@example.org"));
+        let root = sent.root(&["owner.email".to_owned(), "product.serial".to_owned()]).to_string();
+        assert!(root.contains("K1") && !root.contains("ada@example.org"), "{root}");
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub(crate) mod tests {
         fn get(&self, path: &str) -> Value {
             if path == "product.serial" { Value::from(self.0) } else { Value::UNDEFINED }
         }
-        fn root(&self) -> Value {
+        fn root(&self, _: &[String]) -> Value {
             Value::from_pairs([("product", Value::from_pairs([("serial", Value::from(self.0))]))])
         }
     }
