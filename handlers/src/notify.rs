@@ -17,7 +17,7 @@ const PAGE_RECORDS_MAX: usize = 512;
 /// How long a page waits for its first record.
 const PAGE_WAIT: Duration = Duration::from_secs(1);
 /// Notifications are gathered for so long: each publish costs the server a flush to disk that registrations wait for.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(60);
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Tenants remembered of registrations that have not ended; more are read from the log again.
