@@ -172,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn room_for_half_of_all_is_made_of_the_oldest_pages() {
+        let half = KEPT_MESSAGES_MAX as Sequence / 2;
+        let kept = kept([page(11..=20), page(21..=20 + half)]);
+        assert_eq!(kept.room(), 1, "ten more than half are kept");
+        assert_eq!(self::kept([page(11..=10 + half)]).room(), 0);
+    }
+
+    #[test]
     fn when_the_end_is_lost_no_number_of_a_page_means_anything_any_more() {
         let mut kept = kept([page(11..=20)]);
         kept.give_up();
