@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::{PATIENCE, POLL, Service, Stage, product};
 
 /// No round of health checks comes in between, and a circuit or a token stays as it is.
-const LONG: &str = "[health]\nevery_s = 360000\n[circuit]\nopen_s = 600";
+const LONG: &str = "[health]\nevery_s = 86_400\n[circuit]\nopen_s = 600";
 const FOLDED: &str = "the engine has folded the log";
 const SET_ASIDE: &str = "the engine's snapshot is set aside; the log is folded from its beginning";
 
