@@ -453,6 +453,7 @@ pub const fn engine_options(settings: &Settings) -> EngineOptions {
         manual_concurrency: settings.engine.manual_concurrency,
         ageing: settings.engine.ageing(),
         drain_timeout: Duration::from_secs(settings.engine.drain_timeout_s),
+        snapshot_every: Duration::from_millis(settings.engine.snapshot_every_ms),
     }
 }
 

@@ -60,6 +60,8 @@ pub struct EngineOptions {
     pub ageing: Ageing,
     /// How long a shutdown waits for what is under way.
     pub drain_timeout: Duration,
+    /// After how long a snapshot is written, if there was anything; none is written or read when it is zero.
+    pub snapshot_every: Duration,
 }
 
 /// What a task of the engine is about.

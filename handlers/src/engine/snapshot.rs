@@ -24,8 +24,8 @@ use crate::world::World;
 
 /// After so many records a snapshot is written; half a second to fold.
 const EVERY_RECORDS: usize = 100_000;
-/// After this time one is written if there was any record.
-const EVERY: Duration = Duration::from_secs(60);
+/// The pause after one that could not be written.
+const FAILED_PAUSE: Duration = Duration::from_secs(60);
 /// The pause after one was written, in times that writing it took: a large one must not be all that the disk does.
 const PAUSE_TIMES: u32 = 20;
 /// With more open registrations none is written: sharing them would hold up the engine for too long.
@@ -42,6 +42,8 @@ pub(super) struct Keeper {
     path: PathBuf,
     incarnation: i64,
     rules: Rules,
+    /// After this time one is written if there was any record.
+    every: Duration,
     /// Where this process began to fold.
     began_behind: Sequence,
     /// The last record that is folded; messages that are no records do not count.
@@ -59,12 +61,13 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    async fn new(world: &World, path: PathBuf) -> Result<Self, FollowError> {
+    async fn new(world: &World, path: PathBuf, every: Duration) -> Result<Self, FollowError> {
         let now = world.now();
         Ok(Self {
             path,
             incarnation: world.log.head().await?.incarnation.0,
             rules: rules(&world.catalog),
+            every,
             began_behind: 0,
             seen: None,
             news: 0,
@@ -89,7 +92,7 @@ impl Keeper {
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        let enough = self.news >= EVERY_RECORDS || now.since(self.taken_at) >= EVERY;
+        let enough = self.news >= EVERY_RECORDS || now.since(self.taken_at) >= self.every;
         self.news > 0 && enough && self.writing.is_none() && now >= self.not_before
     }
 
@@ -124,7 +127,7 @@ impl Keeper {
         match snapshot {
             Ok(snapshot) => self.writing = Some(file::write(self.path.clone(), snapshot)),
             Err(error) => {
-                self.not_before = now.plus(EVERY);
+                self.not_before = now.plus(FAILED_PAUSE);
                 self.tell(Err(error));
             }
         }
@@ -215,7 +218,11 @@ impl Engine {
         options: EngineOptions,
         path: PathBuf,
     ) -> Result<(Self, Box<dyn Follow>), FollowError> {
-        let keeper = Keeper::new(&world, path).await?;
+        if options.snapshot_every.is_zero() {
+            let follow = world.log.follow(0).await?;
+            return Ok((Self::new(world, options), follow));
+        }
+        let keeper = Keeper::new(&world, path, options.snapshot_every).await?;
         let found = keeper.find(&world).await?;
         let mut engine = Self::new(world, options);
         engine.keeper = Some(keeper);
