@@ -102,6 +102,7 @@ pub struct EngineSettings {
     pub lookup_again_ms: u64,
     pub lookups_max: u32,
     pub drain_timeout_s: u64,
+    pub snapshot_every_ms: u64,
 }
 
 impl EngineSettings {

@@ -38,6 +38,8 @@ use crate::telemetry;
 pub const NATS_FOLDER: &str = "nats";
 /// The views' folder below the data folder.
 pub const VIEWS_FOLDER: &str = "views";
+/// What the engine has folded, so that a start is quick; stands among the views, because it is as disposable.
+const SNAPSHOT_FILE: &str = "engine.snapshot";
 /// What was verified of the log, below the data folder.
 pub const TRUST_FOLDER: &str = "trust";
 /// Interrupted, as shells count it.
@@ -145,9 +147,10 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let log = world.log.clone();
     let views_folder = settings.server.data.join(VIEWS_FOLDER);
     let (views, feeders) = Views::start(&views_folder, log.clone(), system_clock, readers_end.clone()).await?;
-    let engine = Engine::new(world.clone(), engine_options(&settings));
+    let snapshot = views_folder.join(SNAPSHOT_FILE);
+    let engine = Engine::resume(world.clone(), engine_options(&settings), snapshot).await;
+    let (engine, follow) = engine.context("failed to follow the log")?;
     let (ready, handle) = (both(views.ready(), engine.ready()), engine.handle());
-    let follow = log.follow(0).await.context("failed to follow the log")?;
     let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
     let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
     let delivering = tokio::spawn(webhooks.clone().run(readers_end.clone()));
@@ -450,6 +453,7 @@ pub const fn engine_options(settings: &Settings) -> EngineOptions {
         manual_concurrency: settings.engine.manual_concurrency,
         ageing: settings.engine.ageing(),
         drain_timeout: Duration::from_secs(settings.engine.drain_timeout_s),
+        snapshot_every: Duration::from_millis(settings.engine.snapshot_every_ms),
     }
 }
 

@@ -5,11 +5,13 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::policy::{RateLimit, Refill};
 use crate::time::Timestamp;
 
 /// All limits of one maker together, and its own wish to be left alone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
     limits: Vec<Limit>,
     throttled_until: Option<Timestamp>,
@@ -81,13 +83,13 @@ impl Bucket {
 }
 
 /// One limit and the starts that it still knows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Limit {
     rate: RateLimit,
     starts: Starts,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Starts {
     /// The last window; none before the first start.
     Interval(Option<Window>),
@@ -155,7 +157,7 @@ impl Limit {
 ///
 /// A start that is told late belongs where it would have been told in time. A count is enough for that: told late by less
 /// than a period, it cannot push anything out of the window that it begins.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
     begin: Timestamp,
     taken: u32,

@@ -5,13 +5,15 @@
 //! it, one that fails opens it again. What happened is folded in here; what follows from it is a fact that `due` names and
 //! somebody stores. A stored fact wins over what was counted, so everybody who reads the log sees the same phase.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::RegistrationId;
 use crate::outcome::{ErrorKind, wire_enum};
 use crate::policy::CircuitPolicy;
 use crate::time::Timestamp;
 
 /// One attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AttemptKey {
     /// Of which registration.
     pub registration: RegistrationId,
@@ -107,13 +109,13 @@ pub struct CircuitView {
 }
 
 /// One circuit. It begins closed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Circuit {
     phase: Phase,
     since: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     Closed { failures: u32, last_failure: Timestamp },
     Open { until: Timestamp, failures: u32 },
@@ -128,7 +130,7 @@ impl Default for Phase {
 }
 
 /// How the probes went so far.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Probation {
     probe: Option<AttemptKey>,
     successes: u32,

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Span;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::decide::Refusal;
 use crate::event::{AttemptFailed, Cancelled, Event, PersonErased, PersonForgotten};
@@ -20,7 +20,7 @@ const CANCELLED_BECAUSE: &str = "its person is forgotten";
 const FENCED: &str = "its person was forgotten while it was under way";
 
 /// How far forgetting has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Forgetting {
     /// Decided and stored; the key and the files are to be erased.
     Due,

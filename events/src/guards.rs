@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::circuit::AttemptKey;
 use crate::event::Event;
 use crate::id::RegistrationId;
@@ -11,19 +13,20 @@ use crate::record::{Stored, StoredMaker};
 use crate::words::Method;
 
 /// Which maker, in [`Guards`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MakerIndex(pub u32);
 
 /// The fold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Guards {
     makers: Vec<Maker>,
+    #[serde(skip)]
     index: HashMap<String, MakerIndex>,
     /// Attempts without an outcome.
     flights: HashMap<RegistrationId, Flight>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Flight {
     maker: MakerIndex,
     method: Method,
@@ -38,6 +41,17 @@ impl Guards {
             guards.add(connector, policy);
         }
         guards
+    }
+
+    /// Guards that were read from a snapshot, with the policies that hold now.
+    pub(crate) fn with_policies<'a>(mut self, policies: impl IntoIterator<Item = (&'a str, MakerPolicy)>) -> Self {
+        let places = (0..).map(MakerIndex);
+        self.index = self.makers.iter().map(|maker| maker.connector.clone()).zip(places).collect();
+        for (connector, policy) in policies {
+            let index = self.index_of(connector);
+            self.change(index).policy = policy;
+        }
+        self
     }
 
     fn add(&mut self, connector: &str, policy: MakerPolicy) -> MakerIndex {

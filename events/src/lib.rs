@@ -29,6 +29,7 @@ pub mod schedule;
 pub mod seal;
 pub mod secrets;
 pub mod sending;
+pub mod snapshot;
 pub mod state;
 pub mod subject;
 pub mod time;
@@ -60,6 +61,7 @@ pub use policy::{
 pub use record::{Actor, Link, Record, RecordHash, Stored, StoredMaker};
 pub use retry::RetryPolicy;
 pub use sending::{Received, Sending, SentFields};
+pub use snapshot::Snapshot;
 pub use state::{OwnerMail, Registration, Stage};
 pub use time::Timestamp;
 pub use words::{ForgetReason, HoldReason, MailPreference, ManualReason, Method, Priority, SkipReason, Status};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::bucket::Bucket;
 use crate::circuit::{AttemptKey, Circuit, CircuitFact, Gate, Verdict, verdict_of};
 use crate::id::{RecordId, Sequence};
@@ -20,11 +22,12 @@ const NEWS_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const GUARDED: [Method; 2] = [Method::Api, Method::AutomationReliable];
 
 /// What the events of one maker, and the attempts with it, add up to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Maker {
     /// Its connector.
     pub connector: String,
-    /// How it is treated.
+    /// How it is treated: as the catalog of this start says, never as a snapshot does.
+    #[serde(skip)]
     pub policy: MakerPolicy,
     /// Its last record: what the next one is fenced by and chained to.
     pub last: Option<Link>,
@@ -37,11 +40,12 @@ pub struct Maker {
     circuits: [Circuit; 2],
     pauses: [Option<Pause>; 2],
     /// By record: when, and what operators should know of it.
+    #[serde(with = "crate::snapshot::unmailed")]
     unmailed: BTreeMap<Sequence, (Timestamp, Vec<MakerEvent>)>,
 }
 
 /// An operator's pause.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// Since when.
     pub since: Timestamp,

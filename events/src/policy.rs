@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::{ToSpan, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 use crate::outcome::wire_enum;
 use crate::time::Timestamp;
@@ -52,7 +53,7 @@ pub enum WhenOpen {
 }
 
 /// At most `max` attempts in `per`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     /// How many.
     pub max: u32,
@@ -63,7 +64,7 @@ pub struct RateLimit {
 }
 
 /// When tokens come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refill {
     /// All at once, when the period that began with the first token taken has ended.
     Interval,

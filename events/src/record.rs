@@ -25,7 +25,7 @@ pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 pub const EVENTS_PER_RECORD_MAX: usize = 16;
 
 /// BLAKE3 of a record's bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RecordHash(pub [u8; 32]);
 
 impl fmt::Debug for RecordHash {
@@ -35,7 +35,7 @@ impl fmt::Debug for RecordHash {
 }
 
 /// Where a registration's last record stands and what it hashes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// Its sequence in the stream.
     pub sequence: Sequence,
@@ -44,7 +44,7 @@ pub struct Link {
 }
 
 /// Who wanted it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Actor {
     /// regflow itself.
     System,
@@ -57,7 +57,7 @@ pub enum Actor {
 }
 
 /// The trace that a record belongs to (W3C Trace Context).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceContext {
     /// 16 bytes of trace id.
     pub trace_id: [u8; 16],

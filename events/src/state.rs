@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Held, RegistrationSucceeded};
 use crate::forget::Forgetting;
@@ -12,7 +13,7 @@ use crate::time::Timestamp;
 use crate::words::{HoldReason, MailPreference, ManualReason, Method, Priority, SkipReason, Status};
 
 /// What the events so far add up to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// Its id.
     pub id: RegistrationId,
@@ -37,6 +38,7 @@ pub struct Registration {
     /// The key of the details.
     pub person_key: PersonKeyId,
     /// The sealed details; shared, because handlers carry them along.
+    #[serde(with = "crate::snapshot::shared_bytes")]
     pub sealed: Bytes,
     /// The proof of purchase.
     pub proof: Option<ObjectRef>,
@@ -71,7 +73,7 @@ pub struct Registration {
 }
 
 /// A mail with good news that is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerMail {
     /// When it was registered.
     pub registered_at: Timestamp,
@@ -82,7 +84,7 @@ pub struct OwnerMail {
 }
 
 /// Where a registration stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// Nothing done since it was submitted, mended or asked for again.
     Fresh {

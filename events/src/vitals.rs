@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::circuit::CircuitPhase;
 use crate::health::{CheckResult, HealthState};
 use crate::maker::{GUARDED, Maker};
@@ -18,7 +20,7 @@ const WINDOW: Duration = Duration::from_secs(3600);
 const ATTEMPTS_MAX: usize = 1_024;
 
 /// The fold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vitals {
     attempts: VecDeque<Attempt>,
     failures_in_a_row: u32,
@@ -31,21 +33,21 @@ pub struct Vitals {
     incident: Option<Incident>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Attempt {
     at: Timestamp,
     well: bool,
     latency_ms: u32,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Streak {
     present: u32,
     absent: u32,
 }
 
 /// An alert that people were told of and that is not over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Raised {
     /// Since when.
     pub since: Timestamp,
@@ -54,7 +56,7 @@ pub struct Raised {
 }
 
 /// A time of ill health that is not over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// Since when.
     pub since: Timestamp,

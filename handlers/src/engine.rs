@@ -7,6 +7,7 @@ mod answers;
 mod door;
 mod makers;
 mod slots;
+mod snapshot;
 mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -14,9 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Follow, FollowError, FollowItem, Page};
+use connectors::Catalog;
 use events::line::Ageing;
 use events::{
-    CheckResult, Event, Guards, MakerIndex, Registration, RegistrationId, Sequence, Shard, Stored, Timestamp,
+    CheckResult, Event, Guards, MakerIndex, MakerPolicy, Registration, RegistrationId, Sequence, Shard, Stored,
+    Timestamp,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
@@ -57,6 +60,8 @@ pub struct EngineOptions {
     pub ageing: Ageing,
     /// How long a shutdown waits for what is under way.
     pub drain_timeout: Duration,
+    /// After how long a snapshot is written, if there was anything; none is written or read when it is zero.
+    pub snapshot_every: Duration,
 }
 
 /// What a task of the engine is about.
@@ -93,14 +98,15 @@ pub struct Engine {
     door: door::Door,
     handle: EngineHandle,
     ready: watch::Sender<bool>,
+    /// What a snapshot of the fold is kept by, if one is.
+    keeper: Option<snapshot::Keeper>,
 }
 
 impl Engine {
     /// An engine that has seen nothing yet.
     #[must_use]
     pub fn new(world: Arc<World>, options: EngineOptions) -> Self {
-        let policies = world.catalog.iter().map(|connector| (connector.id(), connector.policy().clone()));
-        let turns = Turns::new(Guards::new(policies), options.ageing);
+        let turns = Turns::new(Guards::new(policies(&world.catalog)), options.ageing);
         let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
         let (door, arrivals) = mpsc::channel(door::ARRIVALS_MAX);
         Self {
@@ -122,6 +128,7 @@ impl Engine {
             door: door::Door::default(),
             handle: EngineHandle::new(sender, door),
             ready: watch::Sender::new(false),
+            keeper: None,
         }
     }
 
@@ -166,9 +173,11 @@ impl Engine {
             }
             self.do_what_is_due();
             self.see_to_the_door();
+            self.see_to_the_snapshot();
         }
         reader.task.abort();
         self.close_the_door();
+        self.write_the_last_snapshot().await;
         self.drain().await;
     }
 
@@ -199,6 +208,9 @@ impl Engine {
     }
 
     fn on_page(&mut self, page: Page) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.saw(&page.items);
+        }
         for item in page.items {
             self.position = self.position.max(item.sequence());
             match item {
@@ -229,7 +241,8 @@ impl Engine {
         if !self.folded {
             self.folded = true;
             let open: Vec<RegistrationId> = self.slots.idle_ids();
-            tracing::info!(position = self.position, open = open.len(), "the engine has folded the log");
+            let behind = self.keeper.as_ref().map_or(0, snapshot::Keeper::began_behind);
+            tracing::info!(behind, position = self.position, open = open.len(), "the engine has folded the log");
             open.into_iter().for_each(|id| self.reschedule(id));
             self.ready.send_replace(true);
         }
@@ -249,7 +262,7 @@ impl Engine {
         self.let_go(&stored);
         match self.slots.get_mut(id) {
             Some(Slot::Driving(later)) => later.push(stored),
-            Some(Slot::Idle(registration, _)) => match registration.apply(&stored) {
+            Some(Slot::Idle(registration, _)) => match Arc::make_mut(registration).apply(&stored) {
                 Ok(()) => self.reschedule(id),
                 Err(error) => {
                     tracing::error!(%id, %error, "a record does not fit, reading its history anew");
@@ -314,6 +327,11 @@ impl Engine {
             tracing::warn!("some attempts did not end in time; the log keeps them for the next start");
         }
     }
+}
+
+/// How each maker of the catalog is treated.
+fn policies(catalog: &Catalog) -> impl Iterator<Item = (&str, MakerPolicy)> {
+    catalog.iter().map(|connector| (connector.id(), connector.policy().clone()))
 }
 
 /// Whether it gives one that rests something to do.

@@ -83,6 +83,8 @@ async fn live(stage: &Stage, life: &Life, open: &mut Vec<v1::SubmitRequest>, ids
     let mut command = stage.command();
     let kills_nats = life.number % NATS_LIFE_EVERY == NATS_LIFE_EVERY - 1;
     command.env("REGFLOW__LOG__LEVEL", "off");
+    // each next life goes on from wherever this one was when it last had the time to write one
+    command.env("REGFLOW__ENGINE__SNAPSHOT_EVERY_MS", "20");
     if !kills_nats {
         command.env("FAILPOINTS", format!("{}={}*off->1*return", life.place, life.passes));
     }
@@ -111,6 +113,7 @@ async fn killed_between_any_two_steps_nothing_is_registered_twice_and_nothing_is
     for life in lives() {
         live(&stage, &life, &mut open, &mut ids).await;
     }
+    assert!(stage.data.path().join("views/engine.snapshot").exists(), "no life that was cut off left a snapshot");
     let mut service = stage.start().await;
     let asked = Instant::now();
     while !open.is_empty() {

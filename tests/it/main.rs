@@ -39,6 +39,7 @@ mod restart;
 mod rotation;
 mod schemas;
 mod secrets;
+mod snapshot;
 mod subscribers;
 mod support;
 mod takeover;

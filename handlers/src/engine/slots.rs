@@ -10,8 +10,8 @@ use crate::turns::Place;
 
 /// One open registration.
 pub(super) enum Slot {
-    /// In a line, or waiting for a time.
-    Idle(Box<Registration>, Place),
+    /// In a line, or waiting for a time; shared with a snapshot while that is written.
+    Idle(Arc<Registration>, Place),
     /// With its driver; what the log says meanwhile.
     Driving(Vec<Arc<Stored>>),
     /// Came to rest at this sequence, which the fold has not seen yet.
@@ -22,7 +22,7 @@ pub(super) enum Slot {
 #[derive(Default)]
 pub(super) struct Slots {
     slots: HashMap<RegistrationId, Slot>,
-    resting: VecDeque<(Sequence, RegistrationId)>,
+    resting: VecDeque<(Sequence, RegistrationId, Shard)>,
     timed: BinaryHeap<Reverse<(Timestamp, RegistrationId)>>,
     /// For those that are not kept in memory while they wait for a person.
     alarms: BinaryHeap<Reverse<(Timestamp, RegistrationId, Shard)>>,
@@ -46,9 +46,9 @@ impl Slots {
     }
 
     /// Takes an idle one out; another stays where it is.
-    pub(super) fn take_idle(&mut self, id: RegistrationId) -> Option<(Box<Registration>, Place)> {
+    pub(super) fn take_idle(&mut self, id: RegistrationId) -> Option<(Registration, Place)> {
         match self.slots.remove(&id)? {
-            Slot::Idle(registration, place) => Some((registration, place)),
+            Slot::Idle(registration, place) => Some((Arc::unwrap_or_clone(registration), place)),
             other @ (Slot::Driving(_) | Slot::Resting(_)) => {
                 self.slots.insert(id, other);
                 None
@@ -61,10 +61,10 @@ impl Slots {
     }
 
     /// It rests; a late record of its own driver must not wake it.
-    pub(super) fn let_rest(&mut self, id: RegistrationId, last: Sequence, position: Sequence) {
+    pub(super) fn let_rest(&mut self, (id, shard): (RegistrationId, Shard), last: Sequence, position: Sequence) {
         if last > position {
             self.slots.insert(id, Slot::Resting(last));
-            self.resting.push_back((last, id));
+            self.resting.push_back((last, id, shard));
         } else {
             self.slots.remove(&id);
         }
@@ -72,12 +72,35 @@ impl Slots {
 
     /// Those whose last record is folded by now.
     pub(super) fn forget_resting(&mut self, position: Sequence) {
-        while let Some((sequence, id)) = self.resting.front().copied().filter(|(sequence, _)| *sequence <= position) {
+        while let Some((sequence, id, _)) = self.resting.front().copied().filter(|next| next.0 <= position) {
             self.resting.pop_front();
             if matches!(self.slots.get(&id), Some(Slot::Resting(last)) if *last <= sequence) {
                 self.slots.remove(&id);
             }
         }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// All that are idle.
+    pub(super) fn idle(&self) -> impl Iterator<Item = &Arc<Registration>> {
+        self.slots.values().filter_map(|slot| match slot {
+            Slot::Idle(registration, _) => Some(registration),
+            Slot::Driving(_) | Slot::Resting(_) => None,
+        })
+    }
+
+    /// Those that came to rest ahead of the fold.
+    pub(super) fn resting(&self) -> impl Iterator<Item = (RegistrationId, Shard)> {
+        self.resting.iter().map(|(_, id, shard)| (*id, *shard))
+    }
+
+    /// When those wake that are not kept in memory.
+    pub(super) fn alarms(&self) -> Vec<(Timestamp, RegistrationId, Shard)> {
+        self.alarms.iter().map(|Reverse(alarm)| *alarm).collect()
     }
 
     pub(super) fn wake_at(&mut self, at: Timestamp, id: RegistrationId) {

@@ -65,7 +65,7 @@ impl Engine {
     pub(super) fn reschedule(&mut self, id: RegistrationId) {
         if let Some((registration, place)) = self.slots.take_idle(id) {
             self.turns.leave(&registration, place);
-            self.schedule(*registration);
+            self.schedule(registration);
         }
     }
 
@@ -80,15 +80,15 @@ impl Engine {
             (Some(lane), _) => self.turns.queue(&registration, lane),
             (None, Step::WaitUntil(at)) if registration.stage.status().is_settled() => {
                 self.slots.alarm_at(at, id, shard);
-                return self.slots.let_rest(id, registration.last.sequence, self.position);
+                return self.slots.let_rest((id, shard), registration.last.sequence, self.position);
             }
             (None, Step::WaitUntil(at)) => {
                 self.slots.wake_at(at, id);
                 Place::Time
             }
-            (None, _) => return self.slots.let_rest(id, registration.last.sequence, self.position),
+            (None, _) => return self.slots.let_rest((id, shard), registration.last.sequence, self.position),
         };
-        self.slots.put(id, Slot::Idle(Box::new(registration), place));
+        self.slots.put(id, Slot::Idle(Arc::new(registration), place));
     }
 
     fn join(&mut self, registration: &Registration, method: Method) -> Place {
@@ -106,14 +106,14 @@ impl Engine {
             if let Err(at) = self.turns.grant_repeat(&mut turn, &registration, method, now) {
                 self.turns.over(&turn, None);
                 self.slots.wake_at(at, turn.id);
-                self.slots.put(turn.id, Slot::Idle(registration, Place::Time));
+                self.slots.put(turn.id, Slot::Idle(Arc::new(registration), Place::Time));
                 return;
             }
         } else {
             self.turns.grant(&mut turn, &registration, now);
         }
         let shard = registration.shard;
-        let task = self.tasks.spawn(driver::drive(self.world.clone(), *registration, turn.lane));
+        let task = self.tasks.spawn(driver::drive(self.world.clone(), registration, turn.lane));
         self.driving(task.id(), turn, shard);
     }
 
@@ -205,7 +205,7 @@ impl Engine {
         let Some((registration, _)) = self.slots.take_idle(id) else { return };
         let shard = registration.shard;
         let turn = self.turns.give(Turn { id, lane: Lane::Note, line: None, attempt: None, seen: 0 });
-        let task = self.tasks.spawn(driver::note(self.world.clone(), *registration, command));
+        let task = self.tasks.spawn(driver::note(self.world.clone(), registration, command));
         self.driving(task.id(), turn, shard);
     }
 
@@ -239,7 +239,7 @@ impl Engine {
             Some(Drove::Stalled(registration)) => {
                 let registration = self.take_back(task.as_ref(), registration);
                 self.slots.wake_at(self.world.now().plus(STALL_PAUSE), registration.id);
-                self.slots.put(registration.id, Slot::Idle(Box::new(registration), Place::Time));
+                self.slots.put(registration.id, Slot::Idle(Arc::new(registration), Place::Time));
             }
             Some(Drove::NotBegun(id)) => self.on_not_begun(task.as_ref(), id),
             Some(Drove::Unreadable(id)) => drop(self.slots.remove(id)),
@@ -296,6 +296,8 @@ async fn read_anew(world: Arc<World>, shard: Shard, id: RegistrationId) -> Drove
             Err(JournalError::Load(LoadError::Unavailable(error))) => {
                 tracing::warn!(%id, %error, "a history cannot be read, trying again soon");
             }
+            // it was about to be stored when a snapshot was taken, and never was
+            Err(JournalError::NotFound) => return Drove::NotBegun(id),
             Err(error) => {
                 tracing::error!(%id, %error, "a history is broken; this registration is left alone");
                 return Drove::Unreadable(id);
