@@ -207,6 +207,18 @@ impl Circuit {
         }
     }
 
+    /// Whether an open gate stays open when so many failures are taken in that ended and are not folded yet. Their order
+    /// among the successes that are not folded either is not known: the worst is assumed, that none lies between them.
+    #[must_use]
+    pub const fn bears(&self, failures: u32, policy: &CircuitPolicy) -> bool {
+        match self.phase {
+            Phase::Closed { failures: counted, .. } => !trips(counted.saturating_add(failures), policy),
+            // one of them may be the probe
+            Phase::HalfOpen(_) => failures == 0,
+            Phase::Open { .. } | Phase::Forced { .. } => true,
+        }
+    }
+
     /// When time alone will change it: a probe becomes possible.
     #[must_use]
     pub const fn next_change(&self) -> Option<Timestamp> {

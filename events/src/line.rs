@@ -155,6 +155,15 @@ impl Line {
         Some(job.id)
     }
 
+    /// Who would come out if the next turn were taken now.
+    #[must_use]
+    pub fn peek(&self, now: Timestamp) -> Option<RegistrationId> {
+        let best = self.classes.iter().find_map(Class::first)?;
+        let due = self.shares.iter().filter(|share| share.turns.saturating_add(1) >= share.every);
+        let place = due.filter_map(|share| self.waited_too_long(share, now)).next().unwrap_or(best);
+        Some(self.job(place).id)
+    }
+
     /// The best class that waits.
     #[must_use]
     pub fn best_class(&self) -> Option<Priority> {

@@ -120,6 +120,12 @@ impl Maker {
         admitted
     }
 
+    /// Whether the circuit of `method` stays as it is when so many failures are taken in that ended and are not folded yet.
+    #[must_use]
+    pub fn bears(&self, method: Method, failures: u32) -> bool {
+        self.circuit(method).is_none_or(|circuit| circuit.bears(failures, &self.policy.circuit))
+    }
+
     /// The facts about its circuits that must be stored now.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Vec<MakerEvent> {

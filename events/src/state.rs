@@ -302,6 +302,18 @@ impl Registration {
         Ok(())
     }
 
+    /// As it would be if `events` were its next record's, stored at `at`; its place in the log stays as it is.
+    ///
+    /// # Errors
+    /// [`HistoryError`] when they cannot be.
+    pub fn after(&self, events: &[Event], at: Timestamp) -> Result<Self, HistoryError> {
+        let mut after = Self { updated_at: at, ..self.clone() };
+        for event in events {
+            after.evolve(event, self.last.sequence)?;
+        }
+        Ok(after)
+    }
+
     /// The method that the present stage is about, if it is about one.
     #[must_use]
     pub const fn method(&self) -> Option<Method> {

@@ -74,11 +74,10 @@ pub(crate) async fn begin(world: &World, arrival: Arrival, method: Method) -> Dr
         Err(refusal) => Err(refusal.into()),
     };
     match stored {
-        Ok(mut registration) => {
+        Ok(registration) => {
             // whoever does not wait any more finds it in the log
             let _ = answer.send(Arrived::Begun(Box::new(Ok(registration.clone()))));
-            driver::attempt_begun(world, &mut registration, method, &details).await;
-            Drove::Done(registration)
+            driver::attempt_begun(world, registration, method, details).await
         }
         Err(error) => {
             let _ = answer.send(Arrived::Begun(Box::new(Err(error))));

@@ -5,15 +5,19 @@ use std::time::Instant;
 
 use connectors::Connector;
 use events::{
-    Actor, CheckResult, Command, Details, ErrorKind, Failure, MakerIndex, Method, Outcome, Outlook, Registration,
-    RegistrationId, Sending, Sequence, Stage, Step, next_step,
+    Actor, CheckResult, Command, Conclusion, Details, ErrorKind, Failure, MakerIndex, Method, Outcome, Outlook,
+    Registration, RegistrationId, Sending, Sequence, Stage, Step, next_step,
 };
 use jiff::civil::Date;
 
+use crate::another_try::{Ended, NextTry};
 use crate::journal::{self, JournalError};
 use crate::turns::Lane;
 use crate::world::{PrivateError, World};
-use crate::{api_attempt, automation_attempt, dispatch, forget, manual_fallback, meters, owner_mail, reconcile, trace};
+use crate::{
+    another_try, api_attempt, automation_attempt, dispatch, forget, manual_fallback, meters, owner_mail, reconcile,
+    trace,
+};
 
 /// Steps of one drive; a registration that wants more goes back into the queue.
 const STEPS_MAX: usize = 8;
@@ -23,6 +27,8 @@ const STEPS_MAX: usize = 8;
 pub(crate) enum Drove {
     /// As far as it goes for now.
     Done(Registration),
+    /// An attempt failed and may be made again at once. Nothing of that is stored yet: whoever gives turns says how.
+    MayTryAgain(Registration, Box<NextTry>),
     /// The log or a store does not answer: try again after a pause.
     Stalled(Registration),
     /// An arrival that is not stored, or nobody knows whether it is.
@@ -89,8 +95,8 @@ pub(crate) async fn drive(world: Arc<World>, mut registration: Registration, own
         // boxed: what goes around it would carry it along
         let made = Box::pin(make(&world, &mut registration, step));
         match trace::within(trace, span, made).await {
-            Ok(()) if matches!(step, Step::Attempt(_)) => return Drove::Done(registration),
-            Ok(()) => {}
+            Ok(Some(ended)) => return another_try::after(registration, ended),
+            Ok(None) => {}
             Err(DriveError::Journal(JournalError::LostRace | JournalError::Refused(_))) => {
                 match journal::load(&world, registration.shard, registration.id).await {
                     Ok(now) => registration = now,
@@ -121,7 +127,8 @@ fn stalled(registration: Registration, error: &dyn std::error::Error) -> Drove {
     Drove::Stalled(registration)
 }
 
-async fn make(world: &World, registration: &mut Registration, step: Step) -> Result<(), DriveError> {
+/// Makes a step; tells how an attempt ended.
+async fn make(world: &World, registration: &mut Registration, step: Step) -> Result<Option<Ended>, DriveError> {
     match step {
         Step::Attempt(method) => {
             // before the start is stored, because a key that is gone must not leave an attempt behind
@@ -131,7 +138,7 @@ async fn make(world: &World, registration: &mut Registration, step: Step) -> Res
             }
             let sends = sending(world, registration, method, &details);
             dispatch::start(world, registration, method, sends).await?;
-            attempt(world, registration, method, &details).await;
+            return Ok(Some(attempt(world, registration, method, details).await));
         }
         Step::Skip(method, reason) => write(world, registration, Command::Skip(method, reason)).await?,
         Step::LookUp => {
@@ -156,13 +163,19 @@ async fn make(world: &World, registration: &mut Registration, step: Step) -> Res
         Step::Expire => note_deadline(world, registration, Command::Expire).await?,
         Step::Rest | Step::WaitUntil(_) => take_over(world, registration).await?,
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The attempt whose start stands in its last record.
-pub(crate) async fn attempt_begun(world: &World, registration: &mut Registration, method: Method, details: &Details) {
-    let (trace, span) = (registration.trace, trace::step(registration, Step::Attempt(method)));
-    trace::within(trace, span, Box::pin(attempt(world, registration, method, details))).await;
+pub(crate) async fn attempt_begun(
+    world: &World,
+    mut registration: Registration,
+    method: Method,
+    details: Details,
+) -> Drove {
+    let (trace, span) = (registration.trace, trace::step(&registration, Step::Attempt(method)));
+    let ended = trace::within(trace, span, Box::pin(attempt(world, &mut registration, method, details))).await;
+    another_try::after(registration, ended)
 }
 
 /// What an attempt will send.
@@ -191,7 +204,25 @@ async fn note_deadline(
     }
 }
 
-async fn attempt(world: &World, registration: &mut Registration, method: Method, details: &Details) {
+/// Makes the attempt, and stores what came of it unless it may be made again at once.
+async fn attempt(world: &World, registration: &mut Registration, method: Method, details: Details) -> Ended {
+    let Some(conclusion) = carry_out(world, registration, method, &details).await else { return Ended::Stored };
+    match another_try::due(world, registration, method, &conclusion) {
+        Some(next) => Ended::MayTryAgain(Box::new(NextTry { method, conclusion, details, after: next })),
+        None => {
+            conclude(world, registration, Command::Conclude(conclusion)).await;
+            Ended::Stored
+        }
+    }
+}
+
+/// Nothing for the manual method, which is no attempt.
+async fn carry_out(
+    world: &World,
+    registration: &Registration,
+    method: Method,
+    details: &Details,
+) -> Option<Conclusion> {
     let connector = world.connector(registration);
     let conclusion = match method {
         // a process that was stopped in between may have been replaced: nothing has left the house yet
@@ -201,19 +232,19 @@ async fn attempt(world: &World, registration: &mut Registration, method: Method,
         Method::AutomationReliable => {
             Box::pin(automation_attempt::attempt(world, &connector, registration, details)).await
         }
-        Method::AssistedManual => return,
+        Method::AssistedManual => return None,
     };
     trace::attempted(method, &conclusion);
     meters::attempted(connector.id(), method, &conclusion);
-    conclude(world, registration, Command::Conclude(conclusion)).await;
+    Some(conclusion)
 }
 
-fn unsent(world: &World, connector: &Connector, registration: &Registration) -> events::Conclusion {
+fn unsent(world: &World, connector: &Connector, registration: &Registration) -> Conclusion {
     let failure = Failure::new(ErrorKind::Internal, "another process took over before anything was sent");
     api_attempt::conclusion(world, connector, registration, Outcome::Failed(failure), Instant::now(), None)
 }
 
-async fn conclude(world: &World, registration: &mut Registration, command: Command) {
+pub(crate) async fn conclude(world: &World, registration: &mut Registration, command: Command) {
     crate::crash_point("before_outcome");
     if let Err(refusal) = journal::record_outcome(world, registration, command).await {
         tracing::info!(id = %registration.id, %refusal, "a late outcome is dropped");
@@ -229,7 +260,10 @@ async fn take_over(world: &World, registration: &mut Registration) -> Result<(),
         let details = world.open(registration).await?;
         let sends = sending(world, registration, method, &details);
         write(world, registration, Command::RepeatAttempt(sends)).await?;
-        attempt(world, registration, method, &details).await;
+        // it had no turn of its method that it could keep
+        if let Some(conclusion) = carry_out(world, registration, method, &details).await {
+            conclude(world, registration, Command::Conclude(conclusion)).await;
+        }
         return Ok(());
     }
     let detail = "regflow was stopped during the attempt";

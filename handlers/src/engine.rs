@@ -29,6 +29,7 @@ use answers::Question;
 pub use answers::{EngineHandle, Explanation, MakerStatus, MethodStatus, Tried, WaitsFor};
 use slots::{Slot, Slots};
 
+use crate::another_try;
 use crate::arrival::Arrival;
 use crate::driver::Drove;
 use crate::turns::{Turn, Turns};
@@ -322,7 +323,14 @@ impl Engine {
         if under_way > 0 {
             tracing::info!(under_way, waiting = self.turns.len(), "finishing what is under way");
         }
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let all = async {
+            while let Some(done) = self.tasks.join_next().await {
+                // nothing begins any more, but what came of an attempt is stored
+                if let Ok(Drove::MayTryAgain(registration, next)) = done {
+                    self.tasks.spawn(another_try::give_way(self.world.clone(), registration, next));
+                }
+            }
+        };
         if tokio::time::timeout(self.options.drain_timeout, all).await.is_err() {
             tracing::warn!("some attempts did not end in time; the log keeps them for the next start");
         }

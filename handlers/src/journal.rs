@@ -5,7 +5,8 @@ use std::time::Duration;
 use bus::{AppendError, LoadError};
 use events::state::HistoryError;
 use events::{
-    Actor, Command, Link, MakerEvent, Record, RecordId, Refusal, Registration, RegistrationId, Shard, Stored, decide,
+    Actor, Command, Event, Link, MakerEvent, Record, RecordId, Refusal, Registration, RegistrationId, Shard, Stored,
+    decide,
 };
 use tracing::Instrument;
 use uuid::Uuid;
@@ -61,6 +62,30 @@ pub async fn record(
     actor: Actor,
 ) -> Result<(), JournalError> {
     let events = decide(registration, command)?;
+    store(world, registration, events, actor).await
+}
+
+/// As [`record`], for two wishes of which the second follows from the first: one record.
+///
+/// # Errors
+/// [`JournalError`]; the registration is unchanged then.
+pub(crate) async fn record_both(
+    world: &World,
+    registration: &mut Registration,
+    (first, second): (Command, Command),
+    actor: Actor,
+) -> Result<(), JournalError> {
+    let mut events = decide(registration, first)?;
+    events.extend(decide(&registration.after(&events, world.now())?, second)?);
+    store(world, registration, events, actor).await
+}
+
+async fn store(
+    world: &World,
+    registration: &mut Registration,
+    events: Vec<Event>,
+    actor: Actor,
+) -> Result<(), JournalError> {
     let (span, trace) = trace::append(registration.id, registration.trace);
     let record = Record {
         id: RecordId(Uuid::now_v7()),

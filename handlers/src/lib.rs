@@ -4,6 +4,7 @@
 //! records what came of it. Nothing here reads a view: what a handler knows it has folded from the log.
 
 mod alert;
+mod another_try;
 mod api_attempt;
 mod arrival;
 mod automation_attempt;

@@ -1,6 +1,7 @@
 //! Who comes next, of all: lines in front of makers' methods, behind the makers' guards, and the lanes that share our means.
 
 mod arriving;
+mod keeping;
 mod lane;
 
 use std::cmp::Reverse;
@@ -13,6 +14,7 @@ use events::{
     StoredMaker, Timestamp,
 };
 
+pub(crate) use keeping::Failed;
 pub(crate) use lane::Lane;
 
 /// A line in front of one maker's method.
@@ -77,6 +79,8 @@ struct Queue {
     probe: bool,
     /// Nothing is let through before the log is folded up to here: a failure stands there.
     must_see: Sequence,
+    /// Failures that count towards the circuit and are not folded yet.
+    unseen: u32,
     /// When it last had a turn, counted in turns of the lane.
     last_turn: u64,
 }
@@ -101,6 +105,8 @@ pub(crate) struct Turns {
     /// Attempts whose turn is over, with the place of the log up to which they must be folded.
     settling: BinaryHeap<Reverse<(Sequence, RegistrationId, u32)>>,
     reserved: HashMap<MakerIndex, u32>,
+    /// Attempts whose failure is counted in `unseen`.
+    failed: HashMap<(RegistrationId, u32), LineKey>,
     tenants: HashMap<String, u32>,
     ageing: Ageing,
     pace: arriving::Pace,
@@ -123,6 +129,7 @@ impl Turns {
             grants: HashMap::new(),
             settling: BinaryHeap::new(),
             reserved: HashMap::new(),
+            failed: HashMap::new(),
             tenants: HashMap::new(),
             ageing,
             pace: arriving::Pace::default(),
@@ -138,6 +145,8 @@ impl Turns {
                 self.started(stored.registration, started.attempt);
             } else if let events::Event::AttemptRepeated(repeated) = event {
                 self.started(stored.registration, repeated.attempt);
+            } else if let events::Event::AttemptFailed(failed) = event {
+                self.failure_is_seen(stored.registration, failed.attempt);
             }
         }
         self.pass_over(stored.sequence);
@@ -156,6 +165,7 @@ impl Turns {
         while let Some(Reverse((_, id, attempt))) = self.settling.peek().filter(|next| next.0.0 <= sequence).copied() {
             self.settling.pop();
             self.started(id, attempt);
+            self.failure_is_seen(id, attempt);
         }
     }
 
@@ -184,20 +194,24 @@ impl Turns {
     ) -> Place {
         let maker = self.guards.index_of(&registration.connector);
         let (key, ageing) = (LineKey { maker, method }, self.ageing);
-        let job = Job {
-            id: registration.id,
-            class: registration.priority,
-            tenant: self.tenant(&registration.tenant),
-            last_day,
-            since: registration.submitted_at,
-            order: u64::try_from(registration.submitted_at.0).unwrap_or(0),
-        };
+        let job = self.job(registration, last_day);
         let queue = self.queues.entry(key).or_insert_with(|| Queue::new(ageing));
         queue.line.push(job);
         if !matches!(registration.stage, events::Stage::Held { .. }) {
             queue.untold.push_back(registration.id);
         }
         Place::Line(key)
+    }
+
+    fn job(&mut self, registration: &Registration, last_day: Option<jiff::civil::Date>) -> Job {
+        Job {
+            id: registration.id,
+            class: registration.priority,
+            tenant: self.tenant(&registration.tenant),
+            last_day,
+            since: registration.submitted_at,
+            order: u64::try_from(registration.submitted_at.0).unwrap_or(0),
+        }
     }
 
     fn tenant(&mut self, tenant: &str) -> u32 {
@@ -277,7 +291,9 @@ impl Turns {
     /// Why a line does not move, if it does not.
     fn closed(&self, key: LineKey, queue: &Queue, now: Timestamp) -> Option<Closed> {
         let maker = self.guards.maker(key.maker);
-        let busy = queue.running >= maker.policy.concurrency.of(key.method) || self.position < queue.must_see;
+        let busy = queue.running >= maker.policy.concurrency.of(key.method)
+            || self.position < queue.must_see
+            || !maker.bears(key.method, queue.unseen);
         let reserved = self.reserved.get(&key.maker).copied().unwrap_or(0);
         match maker.admission(key.method, now, reserved) {
             Admission::Free | Admission::Probe if busy => Some(Closed::Busy),
@@ -332,19 +348,17 @@ impl Turns {
 
     /// A turn is over. `after`: the registration as its driver left it, when it came back.
     pub(crate) fn over(&mut self, turn: &Turn, after: Option<&Registration>) {
-        if let Some(running) = self.running.get_mut(&turn.lane) {
-            *running = running.saturating_sub(1);
-        }
+        self.vacate(turn);
         if turn.lane == Lane::Api {
             self.pace.ended();
         }
         let Some(key) = turn.line else { return };
-        if let Some(queue) = self.queues.get_mut(&key) {
-            queue.running = queue.running.saturating_sub(1);
-            if let Some(failed) = after.filter(|after| !matches!(after.stage, events::Stage::Succeeded { .. })) {
-                queue.must_see = queue.must_see.max(failed.last.sequence);
-            }
+        if let Some(queue) = self.queues.get_mut(&key)
+            && let Some(failed) = after.filter(|after| !matches!(after.stage, events::Stage::Succeeded { .. }))
+        {
+            queue.must_see = queue.must_see.max(failed.last.sequence);
         }
+        self.settle_failures(turn, after);
         // what did start is counted when it is folded
         let Some(attempt) = turn.attempt else { return };
         let began = after.filter(|after| after.attempts >= attempt && after.last.sequence > turn.seen);
@@ -456,7 +470,8 @@ impl Simple {
 
 impl Queue {
     fn new(ageing: Ageing) -> Self {
-        Self { line: Line::new(ageing), untold: VecDeque::new(), running: 0, probe: false, must_see: 0, last_turn: 0 }
+        let (line, untold) = (Line::new(ageing), VecDeque::new());
+        Self { line, untold, running: 0, probe: false, must_see: 0, unseen: 0, last_turn: 0 }
     }
 }
 

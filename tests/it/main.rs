@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where its story breaks")]
 
 mod access;
+mod another_try;
 mod audit;
 mod audit_offline;
 mod bad_input;

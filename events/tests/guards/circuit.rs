@@ -369,3 +369,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn failures_that_are_not_folded_yet_are_borne_until_they_could_open_it() {
+    let mut story = Story::default();
+    (0..3).for_each(|second| story.tries(second, Failure));
+    assert!(story.circuit.bears(1, &story.policy) && !story.circuit.bears(2, &story.policy), "three of five");
+    story.tries(3, Success);
+    assert!(story.circuit.bears(4, &story.policy) && !story.circuit.bears(u32::MAX, &story.policy));
+    let half_open = Story::half_open();
+    assert!(half_open.circuit.bears(0, &half_open.policy) && !half_open.circuit.bears(1, &half_open.policy));
+    story.stores(4, Forced { open: false });
+    assert!(story.circuit.bears(1_000, &story.policy), "an operator holds it");
+}

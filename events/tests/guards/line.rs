@@ -313,3 +313,19 @@ proptest! {
         prop_assert!(simulation.waiting.is_empty());
     }
 }
+
+#[test]
+fn who_is_next_can_be_seen_without_a_turn() {
+    let ageing = Ageing { normal_after: 3 * SECOND, normal_every: 3, low_after: 5 * SECOND, low_every: 4 };
+    let mut line = Line::new(ageing);
+    for number in 0..60 {
+        let class = [High, Normal, Low][number as usize % 3];
+        line.push(Job { tenant: number as u32 % 2, ..job(number, class) });
+    }
+    for second in 0..60 {
+        let (now, seen) = (at(second), line.peek(at(second)));
+        assert!(seen.is_some() && seen == line.peek(now));
+        assert_eq!(line.pop(now), seen);
+    }
+    assert_eq!(line.peek(at(60)), None);
+}

@@ -12,9 +12,10 @@ use events::{
 use tokio::task::{Id, JoinError};
 
 use super::{Engine, RELOADS_MAX, STALL_PAUSE, Slot, Task};
+use crate::another_try::{self, NextTry};
 use crate::driver::{self, Drove};
 use crate::journal::{self, JournalError};
-use crate::turns::{Lane, LineKey, Place, Turn, opens_at};
+use crate::turns::{Failed, Lane, LineKey, Place, Turn, opens_at};
 use crate::world::World;
 
 /// A wait that is shorter is not worth a word in the log.
@@ -232,6 +233,7 @@ impl Engine {
             self.reloads = self.reloads.saturating_sub(1);
         }
         match drove {
+            Some(Drove::MayTryAgain(registration, next)) => self.on_next_try(task, registration, next),
             Some(Drove::Done(registration)) => {
                 let registration = self.take_back(task.as_ref(), registration);
                 self.schedule(registration);
@@ -248,6 +250,36 @@ impl Engine {
             Some(Drove::Mailed(maker, of)) => self.makers.mailed(maker, of, self.world.now()),
             None => self.on_lost(task),
         }
+    }
+
+    /// An attempt failed and may be made again now: at once, if it would be the next one in line, else like all others.
+    pub(super) fn on_next_try(&mut self, mut task: Option<Task>, registration: Registration, next: Box<NextTry>) {
+        let mut keeps = false;
+        if let Some(Task::Turn(turn, _)) = &mut task
+            && let Some(kept) = self.keep_turn(turn, &next)
+        {
+            (*turn, keeps) = (kept, true);
+        }
+        let world = self.world.clone();
+        let spawned = if keeps {
+            self.tasks.spawn(another_try::keep_turn(world, registration, next))
+        } else {
+            self.tasks.spawn(another_try::give_way(world, registration, next))
+        };
+        if let Some(task) = task {
+            self.under_way.insert(spawned.id(), task);
+        }
+    }
+
+    fn keep_turn(&mut self, turn: &Turn, next: &NextTry) -> Option<Turn> {
+        if !self.works() {
+            return None;
+        }
+        let after = &next.after;
+        let deadline = driver::outlook(after, &self.world.connector(after)).deadline;
+        let last_day = deadline.map(|deadline| deadline.last_day);
+        let failed = Failed { after, kind: next.kind(), method: next.method, last_day };
+        self.turns.keep(turn, &failed, self.bound(turn.lane), self.world.now())
     }
 
     /// What came in for it meanwhile is of somebody else, who was quicker, or says that it is stored after all.

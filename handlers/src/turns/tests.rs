@@ -2,10 +2,11 @@
 
 use std::collections::BinaryHeap;
 
-use events::event::{AttemptStarted, Submitted};
+use events::event::{AttemptFailed, AttemptStarted, AttemptSucceeded, Submitted};
+use events::maker_event::{CircuitHalfOpened, CircuitOpened};
 use events::{
-    Actor, CircuitPolicy, Concurrency, Link, MailPreference, MakerPolicy, PersonKeyId, RateLimit, Record, RecordHash,
-    RecordId, Refill, Shard, Stage,
+    Actor, CircuitPolicy, Concurrency, ErrorKind, Link, MailPreference, MakerPolicy, PersonKeyId, RateLimit, Record,
+    RecordHash, RecordId, Refill, Shard, Stage,
 };
 use uuid::Uuid;
 
@@ -249,4 +250,184 @@ fn places_are_soon_free_while_as_many_turns_end_within_a_second() {
     (0..2).for_each(|_| world.turns.over(&turn, None));
     assert!(world.turns.flows(2, at(1)) && world.turns.flows(2, at(2)));
     assert!(!world.turns.flows(2, at(3)), "nothing ended since");
+}
+
+/// The story of one API call after the other with makers whose retries have no pause.
+impl World {
+    fn arrive(&mut self, number: u64, connector: &str) -> (Turn, Registration) {
+        let mut registration = arriving(number, connector);
+        let turn = self.turns.admit(&registration, Method::Api, 9, START).expect("it is let through");
+        self.begun(&turn, &mut registration);
+        (turn, registration)
+    }
+
+    /// The start of an attempt is stored and folded.
+    fn begun(&mut self, turn: &Turn, registration: &mut Registration) {
+        registration.attempts = turn.attempt.expect("an attempt");
+        registration.stage = Stage::Attempting { method: Method::Api };
+        let (attempt, connector) = (registration.attempts, registration.connector.clone());
+        let started = AttemptStarted { attempt, method: Method::Api, connector, sends: None };
+        self.folds(registration, started.into());
+    }
+
+    fn folds(&mut self, registration: &mut Registration, event: events::Event) {
+        self.sequence += 1;
+        let mut record = stored(self.sequence, START, event);
+        record.registration = registration.id;
+        registration.last = record.link();
+        self.turns.take(&record);
+    }
+
+    fn failure_is_folded(&mut self, registration: &mut Registration, attempt: u32) {
+        let kind = ErrorKind::Server;
+        let failed = AttemptFailed { attempt, kind, detail: String::new(), latency_ms: 1, evidence: None };
+        self.folds(registration, failed.into());
+    }
+
+    /// It failed and may be tried again now; nothing of that is folded.
+    fn keeps(&mut self, turn: &Turn, registration: &Registration, bound: usize) -> Option<Turn> {
+        let failed = Failed { after: registration, kind: ErrorKind::Server, method: Method::Api, last_day: None };
+        self.turns.keep(turn, &failed, bound, START)
+    }
+
+    fn waits(&mut self, number: u64, connector: &str, class: Priority) {
+        self.turns.join(&registration(number, connector, class, START), Method::Api, None);
+    }
+}
+
+fn circuit_of(failures: u32) -> MakerPolicy {
+    MakerPolicy { circuit: CircuitPolicy { failures, ..CircuitPolicy::default() }, ..MakerPolicy::default() }
+}
+
+#[test]
+fn whoever_fails_and_may_try_again_at_once_keeps_its_turn_and_its_place() {
+    let mut world = World::of(&[("one", MakerPolicy::default())], Ageing::default());
+    let (turn, mut registration) = world.arrive(1, "one");
+    let kept = world.keeps(&turn, &registration, 1).expect("nobody is before it");
+    assert_eq!((kept.lane, kept.attempt, kept.line), (Lane::Api, Some(2), turn.line));
+    assert!(!world.turns.has_room(Lane::Api, 1), "it has the place that it had");
+    world.failure_is_folded(&mut registration, 1);
+    world.begun(&kept, &mut registration);
+    registration.stage = Stage::Succeeded { method: Method::Api, confirmation: None };
+    world.turns.over(&kept, Some(&registration));
+    assert!(world.turns.has_room(Lane::Api, 1));
+    assert!(world.turns.failed.is_empty() && world.turns.grants.is_empty());
+}
+
+#[test]
+fn nobody_keeps_a_turn_that_the_line_would_give_to_another() {
+    let mut world = World::of(&[("one", MakerPolicy::default())], Ageing::default());
+    let (turn, registration) = world.arrive(1, "one");
+    world.waits(2, "one", Priority::Normal);
+    let kept = world.keeps(&turn, &registration, 1).expect("it came first, of its class");
+    world.waits(3, "one", Priority::High);
+    let again = Registration { attempts: 2, ..registration };
+    assert_eq!(world.keeps(&kept, &again, 1), None, "HIGH goes first");
+    assert_eq!(world.turns.next(Lane::Api, 1, START), None, "it has its place until its failure is stored");
+    world.turns.over(&kept, Some(&again));
+    assert_eq!(world.turns.next(Lane::Api, 1, START).map(|turn| turn.id.0.as_u128()), Some(3));
+}
+
+#[test]
+fn a_line_of_another_maker_that_is_before_it_gets_the_place() {
+    let mut world = World::of(&[("one", MakerPolicy::default()), ("two", MakerPolicy::default())], Ageing::default());
+    let (turn, registration) = world.arrive(1, "one");
+    world.waits(2, "two", Priority::Normal);
+    assert_eq!(world.keeps(&turn, &registration, 1), None, "the line of two waits for longer");
+    assert!(world.turns.next(Lane::Api, 2, START).is_some(), "a second place is free");
+    assert!(world.keeps(&turn, &registration, 2).is_some(), "nobody is left before it");
+}
+
+#[test]
+fn who_waits_too_long_has_its_share_of_turns_that_could_be_kept() {
+    let ageing = Ageing { low_after: Duration::ZERO, low_every: 4, ..Ageing::default() };
+    let mut world = World::of(&[("one", circuit_of(100))], ageing);
+    let (mut turn, mut registration) = world.arrive(1, "one");
+    world.waits(2, "one", Priority::Low);
+    let mut kept = 0;
+    while let Some(again) = world.keeps(&turn, &registration, 1) {
+        (turn, kept) = (again, kept + 1);
+        world.begun(&turn, &mut registration);
+    }
+    assert_eq!(kept, 3, "every fourth turn is LOW's");
+}
+
+#[test]
+fn failures_count_before_they_are_folded_and_the_one_that_opens_the_circuit_ends_the_turn() {
+    let mut world = World::of(&[("one", circuit_of(2))], Ageing::default());
+    let (first, mut one) = world.arrive(1, "one");
+    let (second, mut two) = world.arrive(2, "one");
+    assert!(world.keeps(&first, &one, 9).is_some(), "one of two");
+    let (third, _) = world.arrive(3, "one");
+    assert_eq!(world.keeps(&second, &two, 9), None, "two of two");
+    assert_eq!(world.turns.admit(&arriving(4, "one"), Method::Api, 9, START), None);
+    world.failure_is_folded(&mut one, 1);
+    assert_eq!(world.turns.admit(&arriving(4, "one"), Method::Api, 9, START), None);
+    world.failure_is_folded(&mut two, 1);
+    let key = third.line.expect("a line");
+    let open = |world: &World| world.turns.maker(key).admission(Method::Api, START, 0);
+    assert!(matches!(open(&world), Admission::CircuitOpen(_)), "{:?}", open(&world));
+    assert!(world.turns.failed.is_empty());
+}
+
+#[test]
+fn a_success_between_makes_room_for_more_failures_once_it_is_folded() {
+    let mut world = World::of(&[("one", circuit_of(2))], Ageing::default());
+    let (first, mut one) = world.arrive(1, "one");
+    let (second, mut two) = world.arrive(2, "one");
+    assert!(world.keeps(&first, &one, 9).is_some());
+    world.failure_is_folded(&mut one, 1);
+    let succeeded =
+        AttemptSucceeded { attempt: 1, already_registered: false, latency_ms: 1, evidence: None, received: None };
+    world.folds(&mut two, succeeded.into());
+    world.turns.over(&second, Some(&two));
+    let (third, three) = world.arrive(3, "one");
+    assert!(world.keeps(&third, &three, 9).is_some(), "it is the first in a row again");
+}
+
+#[test]
+fn the_next_try_takes_a_token_and_without_one_stands_in_line() {
+    let limits = vec![RateLimit { max: 2, per: Duration::from_secs(60), refill: Refill::Interval }];
+    let mut world = World::of(&[("slow", MakerPolicy { limits, ..MakerPolicy::default() })], Ageing::default());
+    let (turn, registration) = world.arrive(1, "slow");
+    let kept = world.keeps(&turn, &registration, 9).expect("there is a second token");
+    let again = Registration { attempts: 2, ..registration.clone() };
+    assert_eq!(world.keeps(&kept, &again, 9), None);
+    assert_eq!(world.turns.admit(&arriving(2, "slow"), Method::Api, 9, START), None);
+}
+
+#[test]
+fn a_kept_turn_that_came_to_nothing_gives_back_its_token_and_counts_no_failure() {
+    let limits = vec![RateLimit { max: 2, per: Duration::from_secs(60), refill: Refill::Interval }];
+    let mut world = World::of(&[("slow", MakerPolicy { limits, ..circuit_of(2) })], Ageing::default());
+    let (turn, registration) = world.arrive(1, "slow");
+    let kept = world.keeps(&turn, &registration, 9).expect("a turn");
+    assert_eq!(world.turns.admit(&arriving(2, "slow"), Method::Api, 9, START), None);
+    // its outcome was refused as late: somebody else's stands in the log
+    world.turns.over(&kept, Some(&registration));
+    assert!(world.turns.failed.is_empty() && world.turns.grants.is_empty());
+    assert!(world.turns.admit(&arriving(2, "slow"), Method::Api, 9, START).is_some());
+}
+
+#[test]
+fn a_probe_that_fails_keeps_nothing() {
+    let mut world = World::of(&[("one", circuit_of(1))], Ageing::default());
+    let (turn, mut registration) = world.arrive(1, "one");
+    world.failure_is_folded(&mut registration, 1);
+    world.turns.over(&turn, Some(&registration));
+    half_open(&mut world, "one");
+    let (probe, registration) = world.arrive(2, "one");
+    assert_eq!(world.keeps(&probe, &registration, 9), None);
+}
+
+/// The circuit of a maker's API opened, and lets a probe through now.
+fn half_open(world: &mut World, connector: &str) {
+    let opened = CircuitOpened { method: Method::Api, until: START, failures: 1 };
+    for event in [opened.into(), CircuitHalfOpened { method: Method::Api }.into()] {
+        world.sequence += 1;
+        let (id, at, actor) = (RecordId(Uuid::from_u128(u128::from(world.sequence))), START, Actor::System);
+        let record = Record { id, at, actor, cause: None, trace: None, previous: None, events: vec![event] };
+        let (sequence, hash) = (world.sequence, RecordHash([0; 32]));
+        world.turns.take_maker(&StoredMaker { sequence, connector: connector.into(), record, hash });
+    }
 }
