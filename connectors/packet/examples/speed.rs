@@ -42,8 +42,8 @@ fn data(number: usize) -> Result<PacketData, Box<dyn Error>> {
     data.product.serial.clone_from(&serial);
     data.owner.name = format!("Karoline Bærøe-Lindqvist {number}");
     data.owner.email = Some(format!("owner{number}@lindqvist.example"));
-    data.link = Some(format!("https://veloce.example/register?lang=en&n={number}"));
-    for (field, value) in data.fields.iter_mut().zip([serial.as_str(), "Strada 3 Disc", "14/11/2026", &data.owner.name]) {
+    for (field, value) in data.fields.iter_mut().zip([serial.as_str(), "Strada 3 Disc", "14/11/2026", &data.owner.name])
+    {
         value.clone_into(&mut field.value);
     }
     Ok(data)
