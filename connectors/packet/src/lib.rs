@@ -1,6 +1,7 @@
 //! The packet that an owner finishes by hand, and the proof of a registration, as PDFs: data in as values, bytes out, no clock, no file system after the start.
 
 mod check;
+mod codes;
 mod data;
 mod fonts;
 mod frames;

@@ -62,7 +62,7 @@ impl PacketRenderer {
         let mut data = data.clone();
         check::check(&mut data)?;
         let url = data.link.as_deref().map(link::parse).transpose()?;
-        let qr_svg = url.as_ref().and_then(link::qr_svg).map(Bytes::from_string);
+        let qr_svg = url.as_ref().and_then(|url| self.shared.codes.svg(url));
         let packet = self.make(data, &Job { url: url.as_ref(), qr_svg, at });
         // without it the compiler's memory of this packet (a megabyte, and somebody's data) stays for ever; what this packet had
         // no use for goes, and the rest saves the next one a fifth of its time
@@ -73,6 +73,7 @@ impl PacketRenderer {
     /// Forgets all that was drawn; to be called when no packet follows soon.
     pub(crate) fn forget(&self) {
         typst::comemo::evict(0);
+        self.shared.codes.forget();
     }
 
     fn make(&self, data: PacketData, job: &Job<'_>) -> Result<Packet, PacketError> {

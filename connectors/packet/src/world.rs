@@ -11,6 +11,7 @@ use typst::{Library, LibraryExt, World};
 use typst_kit::fonts::FontStore;
 
 use crate::PacketError;
+use crate::codes::Codes;
 
 const TEMPLATE: &str = include_str!("../templates/packet.typ");
 const PROOF_TEMPLATE: &str = include_str!("../templates/proof.typ");
@@ -27,6 +28,7 @@ fn file_id(path: &str) -> Option<FileId> {
 pub(crate) struct Shared {
     library: LazyHash<Library>,
     fonts: Arc<FontStore>,
+    pub(crate) codes: Codes,
     pub(crate) template: Source,
     pub(crate) proof_template: Source,
 }
@@ -36,6 +38,7 @@ impl Shared {
         Ok(Shared {
             library: LazyHash::new(Library::default()),
             fonts: Arc::new(fonts),
+            codes: Codes::default(),
             template: source("/packet.typ", TEMPLATE)?,
             proof_template: source("/proof.typ", PROOF_TEMPLATE)?,
         })
@@ -45,6 +48,7 @@ impl Shared {
         Ok(Shared {
             library: self.library.clone(),
             fonts: Arc::clone(&self.fonts),
+            codes: Codes::default(),
             template: source("/packet.typ", template)?,
             proof_template: self.proof_template.clone(),
         })
