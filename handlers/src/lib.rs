@@ -25,6 +25,7 @@ mod notify;
 pub mod operations;
 mod owner_mail;
 mod reconcile;
+pub mod rehearsal;
 pub mod rotation;
 pub mod told;
 pub mod trace;

@@ -353,7 +353,8 @@ impl Turns {
             self.pace.ended();
         }
         let Some(key) = turn.line else { return };
-        if let Some(queue) = self.queues.get_mut(&key)
+        let is_counted = turn.attempt.is_some_and(|attempt| self.failed.contains_key(&(turn.id, attempt)));
+        if let Some(queue) = self.queues.get_mut(&key).filter(|_| !is_counted)
             && let Some(failed) = after.filter(|after| !matches!(after.stage, events::Stage::Succeeded { .. }))
         {
             queue.must_see = queue.must_see.max(failed.last.sequence);

@@ -2,8 +2,8 @@
 //!
 //! The second method of a ladder with an API is a web form, which needs a browser, or a packet, which needs a PDF: either is
 //! slower by itself than all that is measured here. So the second method is a plain call: the maker's API once more, at once.
-//! What the service does is the same, and the log gets as many records: an attempt fails with 503, that is stored with what
-//! follows from it, the registration stands in line again, gets another turn, and a second attempt succeeds.
+//! An attempt fails with 503, that is stored with the start of the second attempt when the registration keeps its turn (decision
+//! 21; else it is stored alone, and the registration stands in line again), and the second attempt succeeds.
 
 use anyhow::Context;
 use proto::v1;
