@@ -35,7 +35,8 @@ async fn start(stage: &Stage, name: &str) -> (Service, PathBuf) {
     let path = stage.data.path().join(format!("{name}.log"));
     let mut command = stage.command();
     command.env("REGFLOW__LOG__LEVEL", "info").env("REGFLOW__LOG__FORMAT", "json");
-    command.env("REGFLOW__ENGINE__DRAIN_TIMEOUT_S", "1").stderr(File::create(&path).unwrap());
+    command.env("REGFLOW__ENGINE__DRAIN_TIMEOUT_S", "1").env("REGFLOW__ENGINE__LOOKUP_FIRST_MS", "3000");
+    command.stderr(File::create(&path).unwrap());
     (stage.start_with(command).await, path)
 }
 
@@ -197,4 +198,35 @@ async fn whoever_was_with_its_driver_at_the_stop_is_read_anew_and_another_catalo
     let (_service, log) = start(&stage, "third").await;
     assert_eq!(line(&log, SET_ASIDE).unwrap()["why"], "it was made by another program, or for another catalog");
     assert_eq!(folded(&log).0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_rests_until_a_time_wakes_by_the_snapshot_and_without_the_setting_none_is_written() {
+    let stage = Stage::new().await;
+    stage.maker(
+        "brightwell",
+        &[("repeatable = true", "repeatable = false"), ("timeout_ms = 10_000", "timeout_ms = 800")],
+        "",
+    );
+    let lost = Fault { times: Some(1), ..Fault::lasting(Mode::DropAfterCommit) };
+    stage.fault(Maker::Brightwell, lost.at(Scope::Api));
+    let (mut service, _) = start(&stage, "first").await;
+    let id = service.submit(product("Brightwell", "Monitor 5", "BW26-000311")).await.id;
+    service.wait_for(&id, |seen| seen.state() == State::OutcomeUnknown && seen.waiting.is_some()).await;
+    assert_eq!(service.stop().await, Some(0));
+
+    let (mut service, log) = start(&stage, "second").await;
+    let (behind, position) = folded(&log);
+    assert!(behind > 0 && behind == position, "{behind} {position}");
+    let done = service.wait_for_state(&id, State::Success).await;
+    assert_eq!((done.attempts, stage.accepted("BW26-000311")), (1, 1));
+    assert_eq!(service.stop().await, Some(0));
+
+    std::fs::remove_file(snapshot(&stage)).unwrap();
+    let mut command = stage.command();
+    command.env("REGFLOW__ENGINE__SNAPSHOT_EVERY_MS", "0");
+    let mut service = stage.start_with(command).await;
+    assert_eq!(service.wait_for_state(&id, State::Success).await.attempts, 1);
+    assert_eq!(service.stop().await, Some(0));
+    assert!(!snapshot(&stage).exists());
 }
