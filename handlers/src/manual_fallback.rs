@@ -3,12 +3,11 @@
 use connectors::{Connector, ManualView};
 use events::event::{PacketFailed, PacketSent};
 use events::{Command, Details, ManualReason, ObjectRef, Registration, Stage};
-use jiff::civil::Date;
-use mail::{Attachment, Letter, PacketLetter, RegisterByEvent};
 use packet::{Packet, PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
 use tracing::{Instrument, info_span};
 
 use crate::forget::packet_name;
+use crate::packet_letter::PacketMail;
 use crate::trace;
 use crate::world::{PrivateError, World};
 
@@ -76,7 +75,15 @@ async fn make_and_mail(
         return Ok(PacketSent { pdf, message_id: String::new(), missing_glyphs });
     }
     let message_id = mail::message_id(&registration.id.to_string(), "packet", &world.options.mail_domain);
-    let letter = letter(world, registration, &data, details, &packet, message_id.clone())?;
+    let mail = PacketMail {
+        data: &data,
+        pdf: &packet.pdf,
+        done_link: world.done_link(registration.id),
+        message_id: message_id.clone(),
+        submitted_at: written_at,
+        written_at: world.now().to_jiff(),
+    };
+    let letter = mail.letter(&world.letters)?;
     crate::crash_point("before_mail");
     let mailing = info_span!(target: trace::TARGET, "send mail", otel.kind = "client");
     world.mailer.send(&letter).instrument(mailing).await?;
@@ -166,60 +173,5 @@ fn reason_in_words(reason: ManualReason, maker: &str) -> String {
             format!("{maker} cannot be reached at the moment, and waiting longer could make you miss its last day.")
         }
         ManualReason::MethodsExhausted => format!("We tried to register it for you, but {maker} did not take it."),
-    }
-}
-
-fn letter(
-    world: &World,
-    registration: &Registration,
-    data: &PacketData,
-    details: &Details,
-    packet: &Packet,
-    message_id: String,
-) -> Result<Letter, SendError> {
-    let words = world.letters.render_packet(&PacketLetter {
-        owner_name: details.owner.name.clone(),
-        product: format!("{} {}", details.product.brand, details.product.model),
-        maker: data.maker.name.clone(),
-        reference: data.reference.clone(),
-        reason: data.reason.clone(),
-        steps: data.steps.clone(),
-        link: data.link.clone(),
-        register_by: data.register_by,
-        done_link: Some(world.done_link(registration.id)),
-        done_hint: data.done_hint.clone(),
-    })?;
-    let mut attachments = vec![Attachment {
-        filename: format!("{}.pdf", data.reference),
-        content_type: "application/pdf".to_owned(),
-        bytes: packet.pdf.clone(),
-    }];
-    attachments.extend(data.register_by.map(|date| calendar(registration, data, date)));
-    Ok(Letter {
-        message_id,
-        written_at: world.now().to_jiff(),
-        to_name: details.owner.name.clone(),
-        to_address: details.owner.email.clone(),
-        subject: words.subject,
-        text: words.text,
-        html: words.html,
-        attachments,
-    })
-}
-
-fn calendar(registration: &Registration, data: &PacketData, date: Date) -> Attachment {
-    let product = format!("{} {}", data.product.brand, data.product.model);
-    let file = mail::register_by_event(&RegisterByEvent {
-        uid: &registration.id.to_string(),
-        written_at: registration.submitted_at.to_jiff(),
-        date,
-        summary: &format!("Last day to register {product} ({})", data.reference),
-        description: &data.done_hint,
-        url: data.link.as_deref(),
-    });
-    Attachment {
-        filename: "register-by.ics".to_owned(),
-        content_type: "text/calendar; charset=utf-8; method=PUBLISH".to_owned(),
-        bytes: file.into_bytes(),
     }
 }

@@ -29,7 +29,7 @@ const SCRIPT: &str = "scripts/playwright_form.py";
 /// explains each.
 const HOWS: [(&str, bool); 4] =
     [("fresh_context", false), ("fresh_context", true), ("fresh_tab", false), ("reused_page", false)];
-/// Forms that each fills before anything is measured.
+/// Forms that each fills before anything is measured, unless fewer are.
 const WARM_UP: usize = 5;
 /// One turn of the script must be over by then.
 const TURN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -47,7 +47,7 @@ pub async fn run(forms: usize, rounds: usize) -> anyhow::Result<Value> {
     let mut script = Script::start(&found, &format!("{url}{FORM_PATH}")).await?;
     let ours = Ours::start(&url, found, folder.path())?;
     let (mut serials, mut took_ms) = (1.., Vec::new());
-    ours.fill(&mut serials, WARM_UP, &mut Vec::new()).await?;
+    ours.fill(&mut serials, WARM_UP.min(forms), &mut Vec::new()).await?;
     let before = memory_mb()?;
     let (mut our_rates, mut their_rates) = (Vec::new(), HOWS.map(|_| Vec::new()));
     for _ in 0..rounds {

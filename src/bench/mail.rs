@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use handlers::PacketMail;
 use jiff::Timestamp;
-use mail::{Attachment, Letter, Mailer, PacketLetter, SmtpConfig, Templates, Tls, message_id};
-use packet::PacketData;
+use mail::{Attachment, Mailer, SmtpConfig, Templates, Tls, message_id};
+use packet::{PacketData, PacketOwner};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,7 +20,7 @@ use super::packet as packets;
 use crate::config::Settings;
 use crate::press;
 
-/// Letters that are sent before anything is measured.
+/// Letters that are sent before anything is measured, unless fewer are.
 const WARM_UP: usize = 50;
 
 /// What is attached beside the packet, so that a mail has 137 KB: that of a packet of more pages.
@@ -44,7 +45,7 @@ pub async fn run(mails: usize, connections: usize, rate: u32) -> anyhow::Result<
     );
     let (sink, taken) = Sink::start().await?;
     let office = Arc::new(open(sink.port, connections).await?);
-    send_at_once(&office, WARM_UP.max(connections), connections).await?;
+    send_at_once(&office, WARM_UP.min(mails).max(connections), connections).await?;
     let before = (memory_mb()?, taken.bytes.load(Ordering::Relaxed), taken.mails.load(Ordering::Relaxed));
     let begun = Instant::now();
     let closed_ms = send_at_once(&office, mails, connections).await?;
@@ -84,40 +85,29 @@ async fn open(port: u16, connections: usize) -> anyhow::Result<Office> {
 impl Office {
     /// As the handler of packets writes and sends it.
     async fn send(&self, number: usize) -> anyhow::Result<()> {
-        let data = &self.data;
-        let words = self.words.render_packet(&PacketLetter {
-            owner_name: format!("Karoline Bærøe-Lindqvist {number}"),
-            product: format!("{} {}", data.product.brand, data.product.model),
-            maker: data.maker.name.clone(),
-            reference: data.reference.clone(),
-            reason: data.reason.clone(),
-            steps: data.steps.clone(),
-            link: data.link.clone(),
-            register_by: data.register_by,
-            done_link: Some(format!("https://regflow.example/done/{number}")),
-            done_hint: data.done_hint.clone(),
-        })?;
-        let packet = Attachment {
-            filename: format!("{}.pdf", data.reference),
-            content_type: "application/pdf".to_owned(),
-            bytes: self.pdf.clone(),
+        let mail = PacketMail {
+            data: &PacketData { owner: owner(number), ..self.data.clone() },
+            pdf: &self.pdf,
+            done_link: format!("https://regflow.example/done/{number}"),
+            message_id: message_id(&number.to_string(), "packet", "regflow.example"),
+            submitted_at: Timestamp::UNIX_EPOCH,
+            written_at: Timestamp::now(),
         };
-        let photo = Attachment {
+        let mut letter = mail.letter(&self.words)?;
+        letter.attachments.push(Attachment {
             filename: "photo.bin".to_owned(),
             content_type: "application/octet-stream".to_owned(),
             bytes: vec![7; PHOTO_BYTES],
-        };
-        let letter = Letter {
-            message_id: message_id(&number.to_string(), "packet", "regflow.example"),
-            written_at: Timestamp::now(),
-            to_name: format!("Karoline Bærøe-Lindqvist {number}"),
-            to_address: format!("owner{number}@lindqvist.example"),
-            subject: words.subject,
-            text: words.text,
-            html: words.html,
-            attachments: vec![packet, photo],
-        };
+        });
         self.mailer.send(&letter).await.context("a letter did not go out")
+    }
+}
+
+fn owner(number: usize) -> PacketOwner {
+    PacketOwner {
+        name: format!("Karoline Bærøe-Lindqvist {number}"),
+        email: Some(format!("owner{number}@lindqvist.example")),
+        ..PacketOwner::default()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::press;
 /// An ordinary packet; each one that is drawn differs from it in what differs from owner to owner. Its link does not: it is the
 /// maker's, as in our catalogue.
 const EXAMPLE: &str = include_str!("../../connectors/packet/examples/packet.json");
-/// Packets that each worker draws before anything is measured.
+/// Packets that each worker draws before anything is measured, unless fewer are.
 const WARM_UP: usize = 50;
 
 /// Draws `packets` one after another and then as many with `workers` at once; gives one JSON object.
@@ -26,7 +26,7 @@ pub async fn run(packets: usize, workers: usize) -> anyhow::Result<Value> {
     ensure!(packets >= 1 && workers >= 1, "at least one packet and one worker are needed");
     let press = Arc::new(press::packets(&Settings::load(None)?.packet)?);
     // beforehand, or the first packet of each worker would wait for its start
-    draw_at_once(&press, WARM_UP * workers, workers).await?;
+    draw_at_once(&press, WARM_UP.min(packets) * workers, workers).await?;
     let before = memory_mb()?;
     let (mut single_ms, mut bytes, begun) = (Vec::with_capacity(packets), 0, Instant::now());
     for number in 0..packets {

@@ -1,5 +1,6 @@
 //! The benchmark: each scenario in a small run of its own, and what it prints for programs and for people.
 
+use std::path::Path;
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -137,6 +138,65 @@ async fn runs_are_summed_up_compared_with_earlier_ones_and_drawn() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_are_drawn_one_at_a_time_and_by_two_workers_at_once() {
+    let report = bench("pdf --count 3").await;
+    assert_eq!(
+        (&report["scenario"], &report["packets"], &report["at_once"]["workers"]),
+        (&json!("pdf"), &json!(3), &json!(2))
+    );
+    let figures = [
+        "/pdf_bytes_mean",
+        "/one_at_a_time/ms/p50",
+        "/one_at_a_time/packets_per_second",
+        "/at_once/ms/p50",
+        "/at_once/packets_per_second",
+        "/rss_mb/before/own",
+        "/rss_mb/after/own",
+        "/machine/cpus",
+    ];
+    assert_positive(&report, &figures);
+    for when in ["before", "after"] {
+        let workers = report["rss_mb"][when]["children"].as_array().unwrap();
+        assert_eq!(workers.len(), 2, "the same two workers: {report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_go_out_as_fast_as_they_can_and_at_a_rate() {
+    let report = bench("mail --count 6").await;
+    assert_eq!((&report["scenario"], &report["mails"], &report["connections"]), (&json!("mail"), &json!(6), &json!(2)));
+    // the packet, the picture, and what a mail adds to both
+    assert!(report["bytes_each"].as_u64().is_some_and(|bytes| bytes > 100_000), "{report}");
+    assert_eq!(report["at_a_rate"]["mails_per_second"], 300);
+    let figures = [
+        "/as_fast_as_they_go/mails_per_second",
+        "/as_fast_as_they_go/ms/p50",
+        "/at_a_rate/ms/p50",
+        "/at_a_rate/ms/p99",
+        "/rss_mb/after/own",
+    ];
+    assert_positive(&report, &figures);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_are_filled_and_who_has_no_playwright_is_told_how_to_get_it() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = ran_in(elsewhere.path(), "form --count 1").await;
+    let reports = objects(&output);
+    let [report] = reports.as_slice() else { panic!("{}", told(&output)) };
+    assert_eq!(
+        (&report["scenario"], &report["rounds"], &report["playwright"]),
+        (&json!("form"), &json!(5), &Value::Null)
+    );
+    assert_positive(
+        report,
+        &["/regflow/forms_per_second", "/regflow/ms/p50", "/rss_mb/before/own", "/rss_mb/after/own"],
+    );
+    assert_eq!(report["regflow"]["each_round"].as_array().map(Vec::len), Some(5), "{report}");
+    assert!(told(&output).contains("scripts/setup --bench"), "{}", told(&output));
+}
+
 fn assert_positive(report: &Value, keys: &[&str]) {
     for key in keys {
         assert!(report.pointer(key).and_then(Value::as_f64).is_some_and(|value| value > 0.0), "{key} in {report}");
@@ -151,8 +211,12 @@ async fn bench(arguments: &str) -> Value {
 }
 
 async fn ran(arguments: &str) -> Output {
+    ran_in(env!("CARGO_MANIFEST_DIR").as_ref(), arguments).await
+}
+
+async fn ran_in(folder: &Path, arguments: &str) -> Output {
     let mut command = regflow();
-    command.arg("bench").args(arguments.split_whitespace()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.arg("bench").args(arguments.split_whitespace()).current_dir(folder);
     command.output().await.unwrap()
 }
 

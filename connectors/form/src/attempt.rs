@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::judge::{Judge, Verdict, bad_page, describe};
 use crate::look::open;
 use crate::names::Names;
-use crate::page::{Button, FillStatus, Page, ToFill, Watch};
+use crate::page::{Button, Clicker, FillStatus, Page, ToFill, Watch};
 use crate::scrub::Scrubber;
 use crate::trouble::{Stop, is_between_pages, never_clicked};
 use crate::uploads::Uploads;
@@ -60,9 +60,7 @@ impl<'a> Attempt<'a> {
         for (index, step) in recipe.steps.iter().enumerate() {
             self.progress.step = index;
             self.fill(step).await?;
-            let mark = Uuid::new_v4().simple().to_string();
-            self.click(step, &mark).await?;
-            if let Verdict::Over(outcome) = self.wait(&mark).await? {
+            if let Some(outcome) = self.send(step).await? {
                 return Ok(outcome);
             }
         }
@@ -196,8 +194,23 @@ impl<'a> Attempt<'a> {
         Stop::failed(ErrorKind::FormChanged, format!("step `{}`: the field `{label}` {what}", step.name))
     }
 
+    /// Sends a step; gives the outcome when that ends the attempt. A click that missed the button is tried again by the driver.
+    async fn send(&mut self, step: &Step) -> Result<Option<Outcome>, Stop> {
+        let mark = Uuid::new_v4().simple().to_string();
+        for by in [Clicker::Mouse, Clicker::Driver] {
+            self.click(step, &mark, by).await?;
+            match self.wait(&mark).await? {
+                Verdict::Over(outcome) => return Ok(Some(outcome)),
+                Verdict::Next => return Ok(None),
+                Verdict::Missed => self.progress.clicked_submit = false,
+            }
+        }
+        let detail = format!("step `{}`: the button moves away from the click", step.name);
+        Err(Stop::failed(ErrorKind::FormChanged, detail))
+    }
+
     /// Clicks the button of a step, once; a second time only when the driver says that the first never arrived.
-    async fn click(&mut self, step: &Step, mark: &str) -> Result<(), Stop> {
+    async fn click(&mut self, step: &Step, mark: &str, by: Clicker) -> Result<(), Stop> {
         let is_last = self.progress.step + 1 == self.recipe.steps.len();
         for _ in 0..COVERED_MAX {
             self.refuse_captcha().await?;
@@ -208,7 +221,7 @@ impl<'a> Attempt<'a> {
             }
             // set first: from here on we may be cut off at any point
             self.progress.clicked_submit = is_last;
-            match button.click().await {
+            match button.click(by).await {
                 Err(error) if never_clicked(&error) => self.progress.clicked_submit = false,
                 Err(error) if !is_between_pages(&error) => return Err(error.into()),
                 Ok(()) | Err(_) => return Ok(()),

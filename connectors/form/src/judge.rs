@@ -15,6 +15,8 @@ pub(crate) enum Verdict {
     Over(Outcome),
     /// The next step is there.
     Next,
+    /// The click never came to the button, and nothing else noticed it.
+    Missed,
 }
 
 /// Reads the pages that follow the click of one step.

@@ -140,6 +140,7 @@ const look = (watch) => {
     next: !!watch.next.length && !!first(watch.next) && visible(first(watch.next)),
     next_hidden: !!watch.next.length && !!first(watch.next),
     blocked: window.__regflow?.mark === watch.mark ? window.__regflow.blocked : [],
+    missed: window.__regflow?.mark === watch.mark && !!window.__regflow.missed && !window.__regflow.reached,
     problems: problems(watch.errors),
     confirmation: watch.confirmation ? plain(first([watch.confirmation])?.innerText).slice(0, TEXT_MAX) : '',
     elements: document.getElementsByTagName('*').length,
@@ -163,11 +164,29 @@ const aim = (el) => {
   return spot(el);
 };
 
+// Lets a click through to the button and to nothing else: the page may move between the look at the button and the click, and what
+// stands in its place then is kept from noticing. Whatever follows a press of the button itself is the page's own affair.
+const guard = (button, state) => {
+  const types = ['pointerdown', 'mousedown', 'pointerup', 'mouseup', 'click'];
+  const check = (event) => {
+    if (!event.isTrusted) return;
+    state.reached ||= event.composedPath().includes(button);
+    if (state.reached) return;
+    state.missed = true;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  };
+  types.forEach((type) => addEventListener(type, check, true));
+  return () => types.forEach((type) => removeEventListener(type, check, true));
+};
+
 // Marks this document, so that the next one is known as new, and listens for what the browser refuses.
 const arm = ({ mark, dismiss: unwanted, submit, success }) => {
   dismiss(unwanted);
   const button = first(submit);
-  const state = { mark, blocked: [] };
+  window.__regflow?.unguard?.();
+  const state = { mark, blocked: [], reached: false, missed: false };
+  if (button) state.unguard = guard(button, state);
   window.__regflow = state;
   document.addEventListener('invalid', (event) => {
     if (state.blocked.length < PROBLEMS_MAX) state.blocked.push(unfit(event.target));

@@ -152,6 +152,8 @@ pub(crate) struct Look {
     pub(crate) next_hidden: bool,
     /// What the browser refused to send.
     pub(crate) blocked: Vec<Unfit>,
+    /// Whether the click came to something else than the button, and was kept from it.
+    pub(crate) missed: bool,
     pub(crate) problems: Vec<Problem>,
     pub(crate) confirmation: String,
     pub(crate) elements: usize,
@@ -219,6 +221,15 @@ impl Armed {
     }
 }
 
+/// Who clicks a button.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clicker {
+    /// The mouse, at once, where the button was seen.
+    Mouse,
+    /// The driver, which looks for the button again.
+    Driver,
+}
+
 /// A button that was looked at a moment ago.
 #[derive(Debug)]
 pub(crate) struct Button<'a> {
@@ -228,10 +239,11 @@ pub(crate) struct Button<'a> {
 }
 
 impl Button<'_> {
-    /// Clicks it as a mouse does. Where it is in sight, the mouse goes there at once; else the driver looks for a way, which takes
-    /// it eleven scripts and 50 ms, and says when there is none.
-    pub(crate) async fn click(&self) -> WebDriverResult<()> {
-        let Some(spot) = self.spot else { return self.element.click().await };
+    /// Clicks it as a mouse does. Where it is in sight, the mouse goes there at once; else, or where it is wanted so, the driver looks
+    /// for a way, which takes it eleven scripts and 50 ms, and says when there is none. The page keeps the click from all but the
+    /// button (`guard` in page.js), since it may have moved.
+    pub(crate) async fn click(&self, by: Clicker) -> WebDriverResult<()> {
+        let Some(spot) = self.spot.filter(|_| by == Clicker::Mouse) else { return self.element.click().await };
         self.page.mouse("mouseMoved", spot, 0).await?;
         self.page.mouse("mousePressed", spot, 1).await?;
         self.page.mouse("mouseReleased", spot, 1).await

@@ -56,6 +56,9 @@ impl<'a> Waiting<'a> {
             pause = (2 * pause).min(POLL);
             match self.page.look(&self.watch).await {
                 Ok(look) => {
+                    if look.missed {
+                        return Ok(Verdict::Missed);
+                    }
                     if let Some(verdict) = self.judge.of(&look) {
                         return Ok(self.with_confirmation(verdict).await);
                     }

@@ -71,7 +71,7 @@ impl PacketRenderer {
     }
 
     /// Forgets all that was drawn; to be called when no packet follows soon.
-    pub(crate) fn forget(&self) {
+    pub fn forget(&self) {
         typst::comemo::evict(0);
         self.shared.codes.forget();
     }

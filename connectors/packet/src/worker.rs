@@ -65,7 +65,7 @@ pub fn work(options: &WorkerOptions) -> Result<(), WorkerError> {
     // says that it is ready
     wire::write(&mut answers, &[])?;
     answers.flush()?;
-    while let Some(job) = next_job(&jobs, &renderer)? {
+    while let Some(job) = next_job(&jobs, REMEMBER_FOR, || renderer.forget())? {
         let job: Job = serde_json::from_slice(&job)?;
         limit(Resource::Cpu, processor_time_s() + THREADS * (options.deadline.as_secs() + 1))?;
         let (said, pdf) = match draw(&renderer, &job) {
@@ -101,10 +101,14 @@ fn read_jobs() -> io::Result<Receiver<io::Result<Option<Vec<u8>>>>> {
 }
 
 /// The next one; nothing when there will be none. What was drawn is forgotten when none comes soon.
-fn next_job(jobs: &Receiver<io::Result<Option<Vec<u8>>>>, renderer: &PacketRenderer) -> io::Result<Option<Vec<u8>>> {
-    match jobs.recv_timeout(REMEMBER_FOR) {
+fn next_job(
+    jobs: &Receiver<io::Result<Option<Vec<u8>>>>,
+    soon: Duration,
+    forget: impl FnOnce(),
+) -> io::Result<Option<Vec<u8>>> {
+    match jobs.recv_timeout(soon) {
         Ok(read) => return read,
-        Err(RecvTimeoutError::Timeout) => renderer.forget(),
+        Err(RecvTimeoutError::Timeout) => forget(),
         Err(RecvTimeoutError::Disconnected) => return Ok(None),
     }
     jobs.recv().unwrap_or(Ok(None))
@@ -127,4 +131,39 @@ fn limit(resource: Resource, at: u64) -> rustix::io::Result<()> {
 fn processor_time_s() -> u64 {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     u64::try_from(used.tv_sec).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+    use super::*;
+
+    #[test]
+    fn what_was_drawn_is_forgotten_when_no_job_comes_soon_and_before_the_next_one() {
+        let (sender, jobs) = sync_channel(1);
+        let mut forgotten = 0;
+        let next = next_job(&jobs, Duration::from_millis(1), || {
+            forgotten += 1;
+            // not before, so that it is the silence that was noticed
+            sender.send(Ok(Some(b"next".to_vec()))).unwrap();
+        });
+        assert_eq!((next.unwrap(), forgotten), (Some(b"next".to_vec()), 1));
+    }
+
+    #[test]
+    fn what_was_drawn_is_there_for_a_job_that_waits_already() {
+        let (sender, jobs) = sync_channel(1);
+        sender.send(Ok(Some(b"next".to_vec()))).unwrap();
+        let next = next_job(&jobs, Duration::from_secs(60), || panic!("forgotten"));
+        assert_eq!(next.unwrap(), Some(b"next".to_vec()));
+    }
+
+    #[test]
+    fn a_worker_whose_press_is_gone_has_no_next_job() {
+        let (sender, jobs) = sync_channel(1);
+        sender.send(Ok(None)).unwrap();
+        assert_eq!(next_job(&jobs, REMEMBER_FOR, || panic!("forgotten")).unwrap(), None);
+        drop(sender);
+        assert_eq!(next_job(&jobs, REMEMBER_FOR, || panic!("forgotten")).unwrap(), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! Forms of all sorts, in a real browser, against small sites of our own.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod clicks;
 mod drift;
 mod fields;
 mod hostile;
