@@ -154,7 +154,7 @@ impl Script {
     /// Nothing where it is not installed: then it is said what to type.
     async fn start(found: &Found, url: &str) -> anyhow::Result<Option<Self>> {
         if !(Path::new(PYTHON).is_file() && Path::new(SCRIPT).is_file()) {
-            tracing::warn!(
+            eprintln!(
                 "forms are not compared with Playwright; for that, type in the repository's folder: scripts/setup --bench"
             );
             return Ok(None);
