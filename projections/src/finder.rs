@@ -25,6 +25,8 @@ const PARTITIONS: u64 = 1 << PARTITION_BITS;
 const RECENT_PAIRS: usize = 65_536;
 /// Partitions moved with one write.
 const MOVED_AT_ONCE: u64 = 64;
+/// Most journals removed with one write; each write makes one at the most.
+const JOURNALS_AT_ONCE: usize = 64;
 /// Most pairs in a run: 64 KB.
 const RUN_PAIRS_MAX: usize = 4_096;
 
@@ -112,7 +114,7 @@ impl Finder {
         }
         // every partition has moved since they were written
         let is_over = |(_, then): &&(u64, u64)| then + PARTITIONS <= step.moved;
-        for (number, _) in self.journals.iter().take_while(is_over) {
+        for (number, _) in self.journals.iter().take_while(is_over).take(JOURNALS_AT_ONCE) {
             writes.remove(&keys::journal(*number));
             step.journals_gone += 1;
         }
@@ -247,6 +249,23 @@ mod tests {
             assert_eq!(reopened.find(&store, *hash).expect("read"), newest_first);
         }
         assert_eq!(finder.find(&store, 5).expect("read"), []);
+    }
+
+    #[test]
+    fn many_small_writes_leave_no_pile_of_journals_and_no_write_removes_them_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path(), CACHE_BYTES).expect("a store");
+        let (mut finder, mut most, mut before) = (Finder::default(), 0, 0_usize);
+        for round in 0..1_600_u64 {
+            let pair = |n| (hash(b"o", &u128::from(round * 256 + n).to_be_bytes()), round);
+            write(&mut finder, &store, (0..256).map(pair).collect());
+            most = most.max(before.saturating_sub(finder.journals.len()));
+            before = finder.journals.len();
+        }
+        // a pair is in a journal until all partitions have moved once since: twice what stays in memory
+        assert!(finder.journals.len() < 700, "{} journals", finder.journals.len());
+        assert!(most <= JOURNALS_AT_ONCE, "{most} at once");
+        assert_eq!(entries(&store, keys::journal(0)..keys::journal(u64::MAX)), finder.journals.len());
     }
 
     #[test]
