@@ -5,6 +5,10 @@
 //! each) are stored first, 40,000 by default.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a measurement stops where it breaks")]
 
+#[allow(dead_code, reason = "each bench uses a part of it")]
+#[path = "../../events/benches/happy/mod.rs"]
+mod happy;
+
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -12,11 +16,7 @@ use std::time::{Duration, Instant};
 
 use bus::testing::TestServer;
 use bus::{EventLog, FollowItem, ReadOnlyLog, ReadOptions};
-use events::event::{AttemptStarted, AttemptSucceeded, Dispatched, RegistrationSucceeded, Submitted};
-use events::{
-    Actor, Event, Guards, Link, MailPreference, Method, PersonKeyId, Priority, Received, Record, RecordId,
-    RegistrationId, Sending, Shard, Timestamp,
-};
+use events::{Actor, Guards, Link, PersonKeyId, Record, RecordId, RegistrationId, Shard, Timestamp};
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use projections::Wanted;
 use proto::v1;
@@ -125,34 +125,7 @@ async fn fold(log: &dyn EventLog, expected: usize) {
 /// One happy registration; gives how many events it has.
 async fn store(log: Arc<dyn EventLog>, number: u128) -> u64 {
     let id = RegistrationId(Uuid::from_u128(number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)));
-    let connector = || "norrland".to_owned();
-    let submitted = Submitted {
-        tenant: "default".into(),
-        request_id: None,
-        connector: connector(),
-        brand: "Norrland".into(),
-        model: "VK 200 Combi".into(),
-        purchased_on: Some(jiff::civil::date(2026, 11, 2)),
-        priority: Priority::Normal,
-        owner_ref: [7; 16],
-        person_key: PersonKeyId(id.0),
-        sealed: vec![0xC0; 300],
-        proof: None,
-        register_by: Some(jiff::civil::date(2026, 12, 2)),
-        mail: MailPreference::None,
-    };
-    let fields = ["product.serial", "owner.name", "owner.email"].into_iter().collect();
-    let sends = Some(Sending { to: "api.norrland.example".into(), fields });
-    let started = AttemptStarted { attempt: 1, method: Method::Api, connector: connector(), sends };
-    let received = Some(Received { status: 201, body: [7; 32] });
-    let succeeded =
-        AttemptSucceeded { attempt: 1, already_registered: false, latency_ms: 41, evidence: None, received };
-    let registered = RegistrationSucceeded { method: Method::Api, confirmation: Some("NL-2026-000001".into()) };
-    let story: [Vec<Event>; 3] = [
-        vec![submitted.into()],
-        vec![Dispatched { method: Method::Api }.into(), started.into()],
-        vec![succeeded.into(), registered.into()],
-    ];
+    let story = happy::story(u64::try_from(number).unwrap(), PersonKeyId(id.0), vec![0xC0; 300]);
     let (mut previous, mut cause, mut count) = (None::<Link>, None, 0);
     for (place, events) in (0..).zip(story) {
         count += events.len() as u64;

@@ -11,12 +11,8 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::follow::NatsFollow;
-use crate::kept::{Shared, TailPage};
+use crate::kept::{KeptPage, PAGE_MESSAGES_MAX, PAGE_WAIT, Shared};
 
-/// Messages taken in at once.
-const PAGE_MESSAGES_MAX: usize = 1_024;
-/// How long a page waits for its first message.
-const PAGE_WAIT: Duration = Duration::from_secs(1);
 /// How long those who are faster wait for who would be left behind by the next page.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -95,6 +91,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
+        // it still counts while this runs, and nobody is told again after it
         self.at.store(u64::MAX, Ordering::Relaxed);
         self.convoy.members.moved.notify_one();
     }
@@ -126,7 +123,7 @@ impl Reader {
         loop {
             match follow.next_raw(PAGE_MESSAGES_MAX, PAGE_WAIT).await {
                 Ok(page) if page.items.is_empty() && !page.anew => {}
-                Ok(page) => self.shared.lock().push(TailPage::of(page)),
+                Ok(page) => self.shared.lock().push(KeptPage::of(page)),
                 Err(error) => {
                     tracing::debug!(%error, "a shared reading of the log ends; its readers look for themselves");
                     self.shared.lock().give_up();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use events::Sequence;
 
@@ -12,6 +13,11 @@ use crate::whole::{RawMessage, RawPage};
 const KEPT_MESSAGES_MAX: usize = 8_192;
 /// The same in bytes of the messages, because one can be large.
 const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Messages that a reader for others takes in at once.
+pub(crate) const PAGE_MESSAGES_MAX: usize = 1_024;
+/// How long its page waits for a first message.
+pub(crate) const PAGE_WAIT: Duration = Duration::from_secs(1);
 
 /// What came last, for whoever reads it.
 #[derive(Default)]
@@ -27,7 +33,7 @@ impl Shared {
 #[derive(Default)]
 pub(crate) struct Kept {
     /// Without a gap between them.
-    pages: VecDeque<Arc<TailPage>>,
+    pages: VecDeque<Arc<KeptPage>>,
     /// The number of the first one.
     first: u64,
     messages: usize,
@@ -37,7 +43,7 @@ pub(crate) struct Kept {
 }
 
 /// A page for all.
-pub(crate) struct TailPage {
+pub(crate) struct KeptPage {
     pub last: Sequence,
     bytes: usize,
     pub messages: Vec<(RawMessage, Option<FollowItem>)>,
@@ -45,7 +51,7 @@ pub(crate) struct TailPage {
     pub anew: bool,
 }
 
-impl TailPage {
+impl KeptPage {
     pub fn of(page: RawPage) -> Self {
         let last = page.items.last().map_or(0, |message| message.sequence);
         let bytes = page.items.iter().map(|message| message.payload.len()).sum();
@@ -69,7 +75,7 @@ impl Kept {
         (self.messages, self.bytes, self.span) = (0, 0, None);
     }
 
-    pub fn push(&mut self, page: TailPage) {
+    pub fn push(&mut self, page: KeptPage) {
         self.messages += page.messages.len();
         self.bytes += page.bytes;
         if let Some((_, last)) = &mut self.span {
@@ -117,7 +123,7 @@ impl Kept {
     }
 
     /// The page of that number: nothing yet, or nothing any more.
-    pub fn page(&self, number: u64) -> Option<Option<Arc<TailPage>>> {
+    pub fn page(&self, number: u64) -> Option<Option<Arc<KeptPage>>> {
         let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
         (place <= self.pages.len() && self.span.is_some()).then(|| self.pages.get(place).cloned())
     }
@@ -131,12 +137,12 @@ mod tests {
     use super::*;
 
     /// A page of the messages of these places.
-    fn page(sequences: std::ops::RangeInclusive<Sequence>) -> TailPage {
+    fn page(sequences: std::ops::RangeInclusive<Sequence>) -> KeptPage {
         let message = |sequence| RawMessage::new(sequence, "elsewhere".into(), Bytes::new());
-        TailPage::of(RawPage { items: sequences.map(message).collect(), caught_up: true, anew: false })
+        KeptPage::of(RawPage { items: sequences.map(message).collect(), caught_up: true, anew: false })
     }
 
-    fn kept(pages: impl IntoIterator<Item = TailPage>) -> Kept {
+    fn kept(pages: impl IntoIterator<Item = KeptPage>) -> Kept {
         let mut kept = Kept::default();
         kept.begin(10);
         pages.into_iter().for_each(|page| kept.push(page));
@@ -156,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_empty_page_that_says_that_the_connection_is_another_one_stands_in_its_place() {
-        let anew = TailPage::of(RawPage { items: Vec::new(), caught_up: true, anew: true });
+        let anew = KeptPage::of(RawPage { items: Vec::new(), caught_up: true, anew: true });
         let kept = kept([page(11..=20), anew, page(21..=30)]);
         assert_eq!(kept.page_behind(19), Some(0));
         assert!(kept.page(1).unwrap().unwrap().anew);

@@ -16,15 +16,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::connection::Connection;
 use crate::convoy::{Convoy, Member};
 use crate::follow::NatsFollow;
-use crate::kept::{Shared, TailPage};
+use crate::kept::{KeptPage, PAGE_MESSAGES_MAX, PAGE_WAIT, Shared};
 use crate::log::{Follow, FollowError, FollowItem, Head, Page};
 use crate::nats_log::head;
 use crate::whole::{RawMessage, RawPage};
 
-/// Messages taken in at once.
-const PAGE_MESSAGES_MAX: usize = 1_024;
-/// How long a page waits for its first message.
-const PAGE_WAIT: Duration = Duration::from_secs(1);
 /// Pause before the end of the stream is looked for again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -171,7 +167,7 @@ impl Reader {
 
     fn keep(&self, page: RawPage) {
         if !page.items.is_empty() || page.anew {
-            self.shared.lock().push(TailPage::of(page));
+            self.shared.lock().push(KeptPage::of(page));
             self.tell();
         }
     }

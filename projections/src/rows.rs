@@ -14,8 +14,7 @@ use crate::row::Row;
 use crate::store::{Bytes, Store, Writes};
 
 /// Blocks whose marks stand in one entry.
-const MARKED: u64 = 64;
-const MARKED_USIZE: usize = 64;
+const MARKED: usize = 64;
 /// Most entries of marks that are looked at for a part of a list: a million places of the log.
 const MARKS_LOOKED_AT_MAX: usize = 256;
 
@@ -110,11 +109,11 @@ impl Rows {
     /// [`MARKS_LOOKED_AT_MAX`] entries of marks.
     pub(crate) fn of_statuses(&self, statuses: &[Status], below: Sequence, limit: usize) -> Result<Part, ViewError> {
         let (wanted, last) = (wanted(statuses), blocks::number(below.saturating_sub(1)));
-        let end = keys::marks(last / MARKED + 1);
+        let end = keys::marks(entry_of(last) + 1);
         let entries = self.store.newest_in(keys::marks(0)..end, MARKS_LOOKED_AT_MAX)?;
         let mut part = Part::default();
         for (key, marks) in &entries {
-            let first = keys::sequence_of(key).ok_or(ViewError::Undecodable)? * MARKED;
+            let first = keys::sequence_of(key).ok_or(ViewError::Undecodable)? * MARKED as u64;
             for (index, marks) in marks.as_chunks().0.iter().enumerate().rev() {
                 let number = first + index as u64;
                 if number > last || u16::from_le_bytes(*marks) & wanted == 0 {
@@ -157,11 +156,11 @@ impl Rows {
                 old.as_ref().map(|bytes| Block::parse(number, bytes).ok_or(ViewError::Undecodable)).transpose()?;
             let (bytes, mark) = blocks::renew(old, new);
             writes.put(&keys::block(number), &bytes);
-            let entry = match marks.entry(number / MARKED) {
+            let entry = match marks.entry(entry_of(number)) {
                 Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(self.marks(number / MARKED)?),
+                Entry::Vacant(entry) => entry.insert(self.marks(entry_of(number))?),
             };
-            entry[usize::try_from(number % MARKED).unwrap_or(0)] = mark;
+            entry[usize::try_from(number % MARKED as u64).unwrap_or(0)] = mark;
         }
         for (entry, marks) in marks {
             writes.put(&keys::marks(entry), &marks.map(u16::to_le_bytes).concat());
@@ -170,8 +169,8 @@ impl Rows {
         Ok(Staged { writes, step })
     }
 
-    fn marks(&self, entry: u64) -> Result<[u16; MARKED_USIZE], ViewError> {
-        let Some(bytes) = self.store.get(&keys::marks(entry))? else { return Ok([0; MARKED_USIZE]) };
+    fn marks(&self, entry: u64) -> Result<[u16; MARKED], ViewError> {
+        let Some(bytes) = self.store.get(&keys::marks(entry))? else { return Ok([0; MARKED]) };
         let marks: Vec<u16> = bytes.as_chunks().0.iter().copied().map(u16::from_le_bytes).collect();
         marks.try_into().map_err(|_| ViewError::Undecodable)
     }
@@ -187,6 +186,11 @@ impl Rows {
     pub(crate) fn flush(&self) -> Result<(), ViewError> {
         self.store.flush()
     }
+}
+
+/// The entry with the marks of a block.
+const fn entry_of(block: u64) -> u64 {
+    block / MARKED as u64
 }
 
 fn wanted(statuses: &[Status]) -> u16 {

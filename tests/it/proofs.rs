@@ -5,7 +5,7 @@ use std::path::Path;
 use proto::v1::persons_client::PersonsClient;
 use proto::v1::{self, Arrival, DeliveryReason, RegistrationState as State};
 use sandbox::Maker;
-use sandbox::faults::{Fault, Mode, Scope};
+use sandbox::faults::Scope;
 use sandbox::ledger::Entry;
 use serde_json::{Value, json};
 
@@ -278,13 +278,7 @@ async fn the_command_tells_the_same(service: &Service, reported: &[v1::ReportedR
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_the_maker_was_asked_is_told_of_with_what_it_sent() {
     let stage = Stage::new().await;
-    stage.maker(
-        "brightwell",
-        &[("repeatable = true", "repeatable = false"), ("timeout_ms = 10_000", "timeout_ms = 800")],
-        "",
-    );
-    let lost = Fault { times: Some(1), ..Fault::lasting(Mode::DropAfterCommit) };
-    stage.fault(Maker::Brightwell, lost.at(Scope::Api));
+    stage.brightwell_can_only_be_asked(Stage::loses_an_answer());
     let mut service = stage.start().await;
     let id = service.submit(product("Brightwell", "Monitor 5", "BW26-000702")).await.id;
     service.wait_for_state(&id, State::Success).await;

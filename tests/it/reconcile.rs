@@ -2,24 +2,21 @@
 
 use proto::v1::{self, RegistrationState as State};
 use sandbox::Maker;
-use sandbox::faults::{Fault, Mode, Scope};
+use sandbox::faults::{Fault, Mode};
 
 use crate::support::{Service, Stage, product};
 
 /// Brightwell as a maker that does not tell repeats apart, but can be asked.
 async fn can_only_be_asked(fault: Fault) -> (Stage, Service) {
     let stage = Stage::new().await;
-    let changes = [("repeatable = true", "repeatable = false"), ("timeout_ms = 10_000", "timeout_ms = 800")];
-    stage.maker("brightwell", &changes, "");
-    stage.fault(Maker::Brightwell, fault.at(Scope::Api));
+    stage.brightwell_can_only_be_asked(fault);
     let service = stage.start().await;
     (stage, service)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_is_lost_after_the_commit_is_found_by_asking() {
-    let (stage, mut service) =
-        can_only_be_asked(Fault { times: Some(1), ..Fault::lasting(Mode::DropAfterCommit) }).await;
+    let (stage, mut service) = can_only_be_asked(Stage::loses_an_answer()).await;
     let id = service.submit(product("Brightwell", "Monitor 5", "BW26-000401")).await.id;
     let done = service.wait_for_state(&id, State::Success).await;
     assert_eq!((done.method(), done.attempts, stage.accepted("BW26-000401")), (v1::Method::Api, 1, 1));
@@ -55,7 +52,7 @@ async fn a_call_that_a_crash_cut_off_is_asked_about_after_the_restart_and_not_re
 async fn a_person_resolves_what_no_maker_can_tell() {
     let stage = Stage::new().await;
     stage.maker("kestrel", &[], "");
-    stage.fault(Maker::Kestrel, Fault { times: Some(1), ..Fault::lasting(Mode::DropAfterCommit) });
+    stage.fault(Maker::Kestrel, Stage::loses_an_answer());
     let mut service = stage.start().await;
     let id = service.submit(product("Kestrel", "Impact Driver", "K920000001")).await.id;
     service.wait_for_state(&id, State::OutcomeUnknown).await;

@@ -203,13 +203,7 @@ async fn whoever_was_with_its_driver_at_the_stop_is_read_anew_and_another_catalo
 #[tokio::test(flavor = "multi_thread")]
 async fn who_rests_until_a_time_wakes_by_the_snapshot_and_without_the_setting_none_is_written() {
     let stage = Stage::new().await;
-    stage.maker(
-        "brightwell",
-        &[("repeatable = true", "repeatable = false"), ("timeout_ms = 10_000", "timeout_ms = 800")],
-        "",
-    );
-    let lost = Fault { times: Some(1), ..Fault::lasting(Mode::DropAfterCommit) };
-    stage.fault(Maker::Brightwell, lost.at(Scope::Api));
+    stage.brightwell_can_only_be_asked(Stage::loses_an_answer());
     let (mut service, _) = start(&stage, "first").await;
     let id = service.submit(product("Brightwell", "Monitor 5", "BW26-000311")).await.id;
     service.wait_for(&id, |seen| seen.state() == State::OutcomeUnknown && seen.waiting.is_some()).await;

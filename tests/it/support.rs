@@ -11,7 +11,7 @@ use proto::v1;
 use proto::v1::audit_client::AuditClient;
 use proto::v1::registrations_client::RegistrationsClient;
 use sandbox::Maker;
-use sandbox::faults::{Fault, Mode, Target};
+use sandbox::faults::{Fault, Mode, Scope, Target};
 use sandbox::ledger::{Entry, Filter};
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -129,6 +129,18 @@ impl Stage {
     /// Sets a fault for a maker.
     pub fn fault(&self, maker: Maker, fault: Fault) {
         self.sandbox.faults().set(Target::Maker(maker), fault);
+    }
+
+    /// Brightwell as a maker that does not tell repeats apart, but can be asked; its API goes wrong so.
+    pub fn brightwell_can_only_be_asked(&self, fault: Fault) {
+        let changes = [("repeatable = true", "repeatable = false"), ("timeout_ms = 10_000", "timeout_ms = 800")];
+        self.maker("brightwell", &changes, "");
+        self.fault(Maker::Brightwell, fault.at(Scope::Api));
+    }
+
+    /// What it took in is not answered, once.
+    pub fn loses_an_answer() -> Fault {
+        Fault { times: Some(1), ..Fault::lasting(Mode::DropAfterCommit) }
     }
 
     /// An error status for the next `times` requests, or until cleared.
