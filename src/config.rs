@@ -77,6 +77,7 @@ pub struct Nats {
     pub ca: String,
     pub replicas: usize,
     pub binary: String,
+    pub memory: String,
     pub durability: Durability,
 }
 

@@ -135,6 +135,9 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let embedded = embedded(&settings).await?;
     let nats_url = embedded.as_ref().map_or_else(|| settings.nats.url.clone(), Embedded::client_url);
     let bus = connect(&settings, &nats_url, embedded.as_ref(), &parts.master).await?;
+    if let Some(embedded) = &embedded {
+        embedded.stage_new_streams();
+    }
     let (closer, notify, readers_end) = (bus.closer(), bus.notify.clone(), CancellationToken::new());
     let lease = bus.lease(LeaseOptions::default(), readers_end.clone()).await?;
     let webhooks = webhooks(&settings, bus.outbox.clone(), lease.clone())?;
@@ -398,6 +401,7 @@ async fn embedded(settings: &Settings) -> anyhow::Result<Option<Embedded>> {
             Durability::Relaxed => DiskSync::Relaxed,
         },
         port: None,
+        memory_dir: path(&settings.nats.memory),
     };
     Ok(Some(Embedded::start(options).await.context("failed to start the embedded NATS")?))
 }

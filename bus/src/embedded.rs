@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::keeper::{self, Order};
 use crate::server_conf::Ports;
+use crate::staging::Staging;
 
 /// When the server flushes what it acknowledges to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +33,8 @@ pub struct EmbeddedOptions {
     pub disk_sync: DiskSync,
     /// Its port instead of a free one.
     pub port: Option<u16>,
+    /// A folder in memory where batches are staged, if there is room (`/dev/shm`); beside the store otherwise.
+    pub memory_dir: Option<PathBuf>,
 }
 
 /// Why the embedded server does not run.
@@ -81,6 +84,7 @@ pub struct Embedded {
     ports: Ports,
     disk_sync: DiskSync,
     vitals: Arc<Vitals>,
+    staging: Option<Arc<Staging>>,
 }
 
 /// What the keeper tells about the child.
@@ -101,18 +105,28 @@ impl Embedded {
         let vitals = Arc::new(Vitals::default());
         let disk_sync = options.disk_sync;
         let kept = Arc::clone(&vitals);
+        let staging = options.memory_dir.as_deref().and_then(|memory| Staging::prepare(memory, &options.data_dir));
+        let staging = staging.map(Arc::new);
+        let leads = staging.clone();
         // a thread of its own, and for the whole time: the parent-death signal comes when the starting *thread* ends
         let keeper = std::thread::Builder::new().name("nats-keeper".to_owned());
-        let keeper = keeper.spawn(move || keeper::keep(&options, &kept, &inbox, started));
+        let keeper = keeper.spawn(move || keeper::keep(&options, &kept, leads.as_deref(), &inbox, started));
         let keeper = keeper.map_err(|source| EmbeddedError::Io { doing: "start the keeper's thread", source })?;
         let ports = ready.await.unwrap_or(Err(EmbeddedError::KeeperGone))?;
-        Ok(Self { orders: Some(orders), keeper: Some(keeper), ports, disk_sync, vitals })
+        Ok(Self { orders: Some(orders), keeper: Some(keeper), ports, disk_sync, vitals, staging })
     }
 
     /// Where clients connect.
     #[must_use]
     pub fn client_url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.ports.client)
+    }
+
+    /// Stages the batches of new streams in memory, too. Those that the server has at a start are seen to by then.
+    pub fn stage_new_streams(&self) {
+        if let Some(staging) = &self.staging {
+            staging.link();
+        }
     }
 
     /// Where the server shows its state over HTTP.

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::embedded::{EmbeddedError, EmbeddedOptions, Vitals};
 use crate::launch::{Launch, end, ended};
 use crate::server_conf::Ports;
+use crate::staging::Staging;
 
 /// How often ports are chosen again when somebody was quicker.
 const START_TRIES_MAX: usize = 3;
@@ -35,6 +36,7 @@ pub(crate) enum Order {
 pub(crate) fn keep(
     options: &EmbeddedOptions,
     vitals: &Vitals,
+    staging: Option<&Staging>,
     orders: &Receiver<Order>,
     started: oneshot::Sender<Result<Ports, EmbeddedError>>,
 ) {
@@ -46,10 +48,13 @@ pub(crate) fn keep(
             return;
         }
     };
+    if let Some(staging) = staging {
+        staging.link();
+    }
     vitals.pid.store(child.id(), Ordering::Relaxed);
     let ports = launch.ports;
     if started.send(Ok(ports)).is_ok() {
-        Keeper { launch, vitals, orders }.watch(child);
+        Keeper { launch, vitals, staging, orders }.watch(child);
     } else {
         end(child, Duration::ZERO);
     }
@@ -81,6 +86,7 @@ enum Ending {
 struct Keeper<'a> {
     launch: Launch,
     vitals: &'a Vitals,
+    staging: Option<&'a Staging>,
     orders: &'a Receiver<Order>,
 }
 
@@ -146,6 +152,9 @@ impl Keeper<'_> {
             // on the same ports: the clients are looking for it there
             match self.launch.start() {
                 Ok(child) => {
+                    if let Some(staging) = self.staging {
+                        staging.link();
+                    }
                     self.vitals.restarts.fetch_add(1, Ordering::Relaxed);
                     self.vitals.pid.store(child.id(), Ordering::Relaxed);
                     waiting.into_iter().for_each(answer);

@@ -14,7 +14,7 @@ use crate::direct::Direct;
 use crate::log::{AppendError, Unavailable};
 
 /// The stream behind the bucket.
-const KEYS_STREAM: &str = "KV_KEYS";
+pub(crate) const KEYS_STREAM: &str = "KV_KEYS";
 /// What stands before a key's name in its subject, as in every key-value bucket.
 const KEYS_PREFIX: &str = "$KV.KEYS.";
 

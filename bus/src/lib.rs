@@ -46,6 +46,7 @@ mod read_only;
 mod rotation;
 mod server_conf;
 mod settle;
+mod staging;
 mod tail;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

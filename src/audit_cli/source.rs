@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use bus::{DiskSync, Embedded, EmbeddedOptions, ReadOnlyLog, ReadOptions, Topology};
+use bus::{Embedded, EmbeddedOptions, ReadOnlyLog, ReadOptions, Topology};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use proto::v1;
 use proto::v1::audit_client::AuditClient;
@@ -80,7 +80,7 @@ impl Source {
             "{} holds no log; name the folder that server.data names in the service's settings",
             folder.display()
         );
-        let options = EmbeddedOptions { data_dir, binary: None, disk_sync: DiskSync::Always, port: None };
+        let options = EmbeddedOptions { data_dir, ..EmbeddedOptions::default() };
         let embedded = Embedded::start(options).await.context("failed to start NATS on the data folder")?;
         let url = embedded.client_url();
         Self::of_nats(&url, ReadOptions::default(), Some(embedded)).await

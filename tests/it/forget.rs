@@ -79,6 +79,14 @@ async fn persons(service: &Service) -> PersonsClient<Channel> {
     PersonsClient::new(service.channel().await)
 }
 
+async fn until_story_has(service: &Service, id: &str, name: &str) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !service.story(id).await.concat().iter().any(|told| told == name) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", service.story(id).await);
+        tokio::time::sleep(crate::support::POLL).await;
+    }
+}
+
 fn forget_request(email: &str) -> v1::ForgetRequest {
     let who = Some(v1::person_ref::Who::Email(email.to_owned()));
     let person = Some(v1::PersonRef { tenant: String::new(), who });
@@ -226,13 +234,17 @@ async fn a_law_keeps_what_it_wants_and_the_rest_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_under_way_is_fenced_and_its_late_outcome_changes_nothing() {
     let stage = Stage::new().await;
-    stage.maker("norrland", &[], "[concurrency]\napi = 1");
-    stage.fault(Maker::Norrland, Fault::lasting(Mode::Latency { ms: 7_000 }).at(Scope::Api));
+    stage.maker("norrland", &[("timeout_ms = 10_000", "timeout_ms = 90_000")], "[concurrency]\napi = 1");
+    stage.fault(Maker::Norrland, Fault::lasting(Mode::Latency { ms: 60_000 }).at(Scope::Api));
     let mut service = stage.start().await;
     let id = service.submit(product("Norrland", "VK 200", "NL48151602")).await.id;
     service.wait_for(&id, |r| r.attempts == 1).await;
+    let mut asked = persons(&service).await;
+    let asked = tokio::spawn(async move { asked.forget(forget_request("zoe.canary@example.org")).await });
+    until_story_has(&service, &id, "person_forgotten").await;
+    // only now the maker answers
     stage.sandbox.faults().clear();
-    let answer = persons(&service).await.forget(forget_request("zoe.canary@example.org")).await.unwrap().into_inner();
+    let answer = asked.await.unwrap().unwrap().into_inner();
     assert_eq!(answer.forgotten, [v1::ForgottenRegistration { id: id.clone(), erased: true }]);
     let names = service.story(&id).await.concat();
     let tail = ["attempt_started", "attempt_failed", "cancelled", "person_forgotten", "person_erased"];
@@ -243,6 +255,7 @@ async fn an_attempt_under_way_is_fenced_and_its_late_outcome_changes_nothing() {
     request.owner.as_mut().unwrap().email = "somebody.else@example.org".into();
     let next = service.submit(request).await.id;
     service.wait_for_state(&next, State::Success).await;
+    assert_eq!(service.story(&id).await.concat(), names);
 }
 
 /// Where the program is killed while it forgets; the first before anything is stored.
@@ -270,11 +283,7 @@ async fn killed_at_any_place_of_forgetting_it_is_finished_at_the_next_start() {
     }
     let mut service = stage.start().await;
     service.wait_for_state(&id, State::Cancelled).await;
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while service.story(&id).await.concat().last().map(String::as_str) != Some("person_erased") {
-        assert!(std::time::Instant::now() < deadline, "{:?}", service.story(&id).await);
-        tokio::time::sleep(crate::support::POLL).await;
-    }
+    until_story_has(&service, &id, "person_erased").await;
     let names = service.story(&id).await.concat();
     for name in ["person_forgotten", "person_erased"] {
         assert_eq!(names.iter().filter(|known| *known == name).count(), 1, "{names:?}");

@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use events::record::Link;
+use events::seal::MasterKey;
 use regflow_bus::testing::TestServer;
-use regflow_bus::{Embedded, EmbeddedError, EmbeddedOptions, EventLog};
+use regflow_bus::{Bus, BusOptions, Embedded, EmbeddedError, EmbeddedOptions, EventLog, Topology};
 
 use crate::records::{SHARD, SOON, new_id, read, record, sequences};
 
@@ -66,4 +67,34 @@ async fn a_port_that_somebody_has_is_named_in_the_error() {
     let options = EmbeddedOptions { data_dir: folder.path().to_owned(), port, ..EmbeddedOptions::default() };
     let refused = Embedded::start(options).await.err().unwrap().to_string();
     assert!(refused.contains("did not come up") && refused.contains("address already in use"), "{refused}");
+}
+
+/// Many at once, so that they go as atomic batches; what is stored of them.
+async fn append_many(log: &dyn EventLog) -> usize {
+    let appends =
+        (0..100).map(|_| async { log.append(SHARD, new_id(), &record(None)).await.map(|link| link.sequence) });
+    futures::future::join_all(appends).await.into_iter().filter(Result::is_ok).count()
+}
+
+#[tokio::test]
+async fn batches_are_staged_in_memory_also_after_a_kill_and_nothing_of_it_stays() {
+    let (folder, memory) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+    let (data_dir, memory_dir) = (folder.path().to_owned(), Some(memory.path().to_owned()));
+    let server = Embedded::start(EmbeddedOptions { data_dir, memory_dir, ..EmbeddedOptions::default() }).await.unwrap();
+    let options = BusOptions {
+        embedded: Some(server.disk_sync()),
+        ..BusOptions::new(Topology::committed().unwrap(), MasterKey::new([7; 32]))
+    };
+    let bus = Bus::connect(&server.client_url(), options).await.unwrap();
+    server.stage_new_streams();
+    let batches = folder.path().join("jetstream/$G/streams/EVENTS/batches");
+    let staged_in_memory = || std::fs::read_link(&batches).is_ok_and(|target| target.starts_with(memory.path()));
+    assert_eq!((append_many(&bus.log).await, staged_in_memory()), (100, true));
+
+    signal("KILL", server.pid());
+    append_soon(&bus.log).await;
+    assert_eq!((append_many(&bus.log).await, staged_in_memory()), (100, true));
+
+    server.stop().await;
+    assert_eq!((batches.is_symlink(), std::fs::read_dir(memory.path()).unwrap().count()), (false, 0));
 }

@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::{Fault, Mode, Target};
 use crate::ledger::Method;
 use crate::maker::Maker;
@@ -18,6 +20,7 @@ pub struct FaultBoard {
     slots: [Slot; Maker::ALL.len() + 1],
     /// Hashes of the idempotency keys that a fault has hit already.
     hit: Mutex<HashSet<u64>>,
+    cleared: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +53,12 @@ impl FaultBoard {
             slot.armed.store(false, Ordering::Release);
         }
         self.hit().clear();
+        self.cleared.notify_waiters();
+    }
+
+    /// Ends when everything is cleared.
+    pub(crate) async fn until_cleared(&self) {
+        self.cleared.notified().await;
     }
 
     /// Whether a fault that hits each idempotency key once has not hit this one yet; remembers that it has.

@@ -20,7 +20,7 @@ pub enum Mode {
         #[serde(default)]
         retry_after_s: Option<u64>,
     },
-    /// Works, but late.
+    /// Works, but late: after this time, or as soon as all faults are cleared.
     Latency {
         /// How much later, in milliseconds.
         ms: u64,

@@ -58,7 +58,10 @@ fn guard(door: Door, routes: Router<Shared>) -> Router<Shared> {
 
 async fn pass(State(door): State<Door>, request: Request, next: Next) -> Response {
     let (desk, mode) = (&door.desk, strikes(&door, request.headers()));
-    wait(desk.latency + added_latency(mode.as_ref())).await;
+    tokio::select! {
+        () = wait(desk.latency + added_latency(mode.as_ref())) => {}
+        () = desk.faults.until_cleared() => wait(desk.latency).await,
+    }
     match mode {
         Some(Mode::Status { status, retry_after_s }) => turned_away(&door, request, status, retry_after_s).await,
         Some(Mode::RateLimited { retry_after_s }) => turned_away(&door, request, 429, retry_after_s).await,
