@@ -296,6 +296,11 @@ impl<F: Fact> Record<F> {
             return Err(RecordError::OutOfBounds);
         }
         let previous = envelope.previous()?;
+        // with a capacity of what there is: gathered into a result it would be that of four, and readers keep thousands of them
+        let mut events = Vec::with_capacity(envelope.events.len());
+        for event in &envelope.events {
+            events.push(fact(event)?);
+        }
         Ok(Self {
             id: RecordId(Uuid::from_bytes(envelope.id)),
             at: Timestamp(envelope.at_us),
@@ -303,7 +308,7 @@ impl<F: Fact> Record<F> {
             cause: envelope.cause.map(|cause| RecordId(Uuid::from_bytes(cause))),
             trace: envelope.trace.map(|(trace_id, span_id, flags)| TraceContext { trace_id, span_id, flags }),
             previous,
-            events: envelope.events.iter().map(fact).collect::<Result<_, _>>()?,
+            events,
         })
     }
 }

@@ -41,7 +41,8 @@ pub struct Update {
 /// in the store.
 #[derive(Default)]
 pub(crate) struct Memory {
-    rows: HashMap<RegistrationId, Held>,
+    /// Boxed: a table never shrinks, and they are large.
+    rows: HashMap<RegistrationId, Box<Held>>,
     /// Rows that have changed since they were written, each once.
     changed: Vec<RegistrationId>,
 }
@@ -89,11 +90,11 @@ impl Fold<'_> {
         let held = match self.memory.rows.entry(stored.registration) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => match known(self.rows, stored)? {
-                Some(row) => entry.insert(Held::of_store(row)),
+                Some(row) => entry.insert(Box::new(Held::of_store(row))),
                 None => {
                     let row = Row::begin(stored).map_err(out_of_order)?;
                     self.counts.moved(None, row.status());
-                    entry.insert(Held::new(row))
+                    entry.insert(Box::new(Held::new(row)))
                 }
             },
         };
