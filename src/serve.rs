@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::config::{BrowserSettings, Durability, Settings, WebhookNetwork, WebhookSettings};
-use crate::grpc::{self, GrpcOptions, Services, Views};
+use crate::grpc::{self, GrpcOptions, Services, Views, ViewsOpening};
 use crate::http::{self, HttpOptions};
 use crate::keys::{self, MasterKeys};
 use crate::listen::Listeners;
@@ -132,6 +132,8 @@ impl Running {
 /// Starts everything and waits until the log is folded.
 pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<Running> {
     let parts = Parts::prepare(&settings).await?;
+    let views_folder = settings.server.data.join(VIEWS_FOLDER);
+    let views = ViewsOpening::begin(&views_folder)?;
     let embedded = embedded(&settings).await?;
     let nats_url = embedded.as_ref().map_or_else(|| settings.nats.url.clone(), Embedded::client_url);
     let bus = connect(&settings, &nats_url, embedded.as_ref(), &parts.master).await?;
@@ -148,8 +150,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let (world, listeners) = parts.into_world(bus, lease.clone(), trust, &settings)?;
 
     let log = world.log.clone();
-    let views_folder = settings.server.data.join(VIEWS_FOLDER);
-    let (views, feeders) = Views::start(&views_folder, log.clone(), system_clock, readers_end.clone()).await?;
+    let (views, feeders) = Views::start(views, log.clone(), system_clock, readers_end.clone()).await?;
     let snapshot = views_folder.join(SNAPSHOT_FILE);
     let engine = Engine::resume(world.clone(), engine_options(&settings), snapshot).await;
     let (engine, follow) = engine.context("failed to follow the log")?;

@@ -24,8 +24,8 @@ mod store;
 mod view;
 
 pub use analytics::{
-    AnalyticsOpened, AnalyticsView, CircuitChange, DeadlineCounts, Funnel, HealthRound, LIST_MAX, Metrics,
-    MetricsError, MetricsFilter, POINTS_MAX, PastIncident, Resolution, Series, Tally, WRITE_EVERY, Window,
+    AnalyticsOpened, AnalyticsOpening, AnalyticsView, CircuitChange, DeadlineCounts, Funnel, HealthRound, LIST_MAX,
+    Metrics, MetricsError, MetricsFilter, POINTS_MAX, PastIncident, Resolution, Series, Tally, WRITE_EVERY, Window,
 };
 pub use checkpoint::{Checkpoint, Counts};
 pub use error::{Doubt, ListError, NotYet, ViewError};
@@ -36,4 +36,4 @@ pub use opening::SetAside;
 pub use past::{OPEN_MAX, Past, Taken, Wanted};
 pub use row::{LastError, Row, Waiting};
 pub use size::live_bytes;
-pub use view::{ALIKE_MAX, FLUSH_EVERY, Opened, StatusView, UPDATES_MAX};
+pub use view::{ALIKE_MAX, FLUSH_EVERY, Opened, StatusOpening, StatusView, UPDATES_MAX};

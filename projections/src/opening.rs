@@ -52,23 +52,44 @@ pub(crate) struct OpenedStore<T, S> {
 /// What a view makes of its store once it is open.
 pub(crate) type Load<T> = fn(Store) -> Result<T, ViewError>;
 
-/// Opens the view in `dir` if it was built from stream `incarnation`, else an empty one in its place.
-pub(crate) fn open<S: Persisted, T: Send + 'static>(
-    dir: &Path,
-    incarnation: i64,
-    now: Timestamp,
+/// What was found in a folder: the store and what it knows, or why it cannot be used.
+type Found<S, T> = Result<Result<(T, Option<S>), Doubt>, ViewError>;
+
+/// A view that is being opened, beside whatever else a start takes.
+pub(crate) struct Opening<S, T> {
+    pub dir: PathBuf,
     load: Load<T>,
-) -> Result<OpenedStore<T, S>, ViewError> {
-    let folder = dir.to_owned();
-    let opened = within(OPEN_WITHIN, "open", move || match open_and_check(&folder, incarnation)? {
-        Ok((store, saved)) => Ok(Ok((load(store)?, saved))),
-        Err(doubt) => Ok(Err(doubt)),
-    });
-    match opened.and_then(|result| result) {
-        Ok(Ok((store, saved))) => Ok(OpenedStore { store, saved, set_aside: None }),
-        Err(error @ (ViewError::InUse | ViewError::Folder { .. })) => Err(error),
-        Ok(Err(why)) => open_anew(dir, why, now, load),
-        Err(error) => open_anew(dir, Doubt::Unreadable(error), now, load),
+    found: Pending<Found<S, T>>,
+}
+
+impl<S: Persisted, T: Send + 'static> Opening<S, T> {
+    /// Begins to open what is in `dir`.
+    pub(crate) fn begin(dir: &Path, load: Load<T>) -> Result<Self, ViewError> {
+        let folder = dir.to_owned();
+        let find = move || match open_and_read(&folder)? {
+            Ok((store, saved)) => Ok(Ok((load(store)?, saved))),
+            Err(doubt) => Ok(Err(doubt)),
+        };
+        Ok(Self { dir: dir.to_owned(), load, found: Pending::begin("open", find)? })
+    }
+
+    /// The view if it was built from stream `incarnation`, else an empty one in its place. Blocks.
+    pub(crate) fn finish(self, incarnation: i64, now: Timestamp) -> Result<OpenedStore<T, S>, ViewError> {
+        let is_of_it = |saved: &S| saved.checkpoint().incarnation == incarnation;
+        let why = match self.found.wait(OPEN_WITHIN).and_then(|result| result) {
+            Ok(Ok((store, saved))) if saved.as_ref().is_none_or(is_of_it) => {
+                return Ok(OpenedStore { store, saved, set_aside: None });
+            }
+            Ok(Ok((store, saved))) => {
+                let found = saved.map_or(0, |saved| saved.checkpoint().incarnation);
+                within(CLOSE_WITHIN, "close", move || drop(store))?;
+                Doubt::OtherStream { found }
+            }
+            Err(error @ (ViewError::InUse | ViewError::Folder { .. })) => return Err(error),
+            Ok(Err(why)) => why,
+            Err(error) => Doubt::Unreadable(error),
+        };
+        open_anew(&self.dir, why, now, self.load)
     }
 }
 
@@ -91,7 +112,7 @@ pub(crate) fn close(store: Store) -> Result<(), ViewError> {
     within(CLOSE_WITHIN, "close", move || drop(store))
 }
 
-fn open_and_check<S: Persisted>(dir: &Path, incarnation: i64) -> Result<Result<(Store, Option<S>), Doubt>, ViewError> {
+fn open_and_read<S: Persisted>(dir: &Path) -> Found<S, Store> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent).map_err(|source| ViewError::Folder { doing: "create", source })?;
     }
@@ -100,8 +121,7 @@ fn open_and_check<S: Persisted>(dir: &Path, incarnation: i64) -> Result<Result<(
         return Ok(if store.is_empty()? { Ok((store, None)) } else { Err(Doubt::NoCheckpoint) });
     };
     Ok(match S::from_bytes(&bytes) {
-        Ok(saved) if saved.checkpoint().incarnation == incarnation => Ok((store, Some(saved))),
-        Ok(saved) => Err(Doubt::OtherStream { found: saved.checkpoint().incarnation }),
+        Ok(saved) => Ok((store, Some(saved))),
         Err(BadCheckpoint::OtherSchema(found)) => Err(Doubt::OtherSchema { found }),
         Err(BadCheckpoint::Undecodable) => Err(Doubt::Unreadable(ViewError::Undecodable)),
     })
@@ -117,25 +137,43 @@ fn open_when_free(dir: &Path, cache_bytes: u64) -> Result<Store, ViewError> {
     }
 }
 
-/// Does `work` on a thread of its own; when it does not end in time, the thread is left behind.
+/// Work on a thread of its own.
+struct Pending<T> {
+    doing: &'static str,
+    begun: Instant,
+    result: mpsc::Receiver<thread::Result<T>>,
+}
+
+impl<T: Send + 'static> Pending<T> {
+    fn begin(doing: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Result<Self, ViewError> {
+        let (done, result) = mpsc::channel();
+        let thread = thread::Builder::new().name(format!("view-{doing}"));
+        let spawned = thread.spawn(move || {
+            let result = catch_unwind(AssertUnwindSafe(work));
+            // nobody listens when the deadline has passed; what was opened is then closed again
+            drop(done.send(result));
+        });
+        spawned.map_err(|source| ViewError::Store { doing, source: source.into() })?;
+        Ok(Self { doing, begun: Instant::now(), result })
+    }
+
+    /// What came of it; when it does not end within `limit` of its beginning, the thread is left behind.
+    fn wait(self, limit: Duration) -> Result<T, ViewError> {
+        let doing = self.doing;
+        match self.result.recv_timeout(limit.saturating_sub(self.begun.elapsed())) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(ViewError::Panicked { doing }),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(ViewError::TimedOut { doing }),
+        }
+    }
+}
+
 fn within<T: Send + 'static>(
-    deadline: Duration,
+    limit: Duration,
     doing: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ViewError> {
-    let (done, wait) = mpsc::channel();
-    let thread = thread::Builder::new().name(format!("view-{doing}"));
-    let spawned = thread.spawn(move || {
-        let result = catch_unwind(AssertUnwindSafe(work));
-        // nobody listens when the deadline has passed; what was opened is then closed again
-        drop(done.send(result));
-    });
-    spawned.map_err(|source| ViewError::Store { doing, source: source.into() })?;
-    match wait.recv_timeout(deadline) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(_)) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(ViewError::Panicked { doing }),
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(ViewError::TimedOut { doing }),
-    }
+    Pending::begin(doing, work)?.wait(limit)
 }
 
 /// Renames `dir` to `<dir>.aside-<time>` and keeps only the newest of those.

@@ -13,7 +13,7 @@ use crate::error::{Doubt, ListError, NotYet, ViewError};
 use crate::fingerprint::{Fingerprint, Part};
 use crate::fold::{Fold, Memory, PAGE_RECORDS_MAX, UNWRITTEN_ROWS_MAX, Update};
 use crate::list::{self, Filter, Page};
-use crate::opening::{self, OpenedStore, SetAside};
+use crate::opening::{self, OpenedStore, Opening, SetAside};
 use crate::row::Row;
 use crate::rows::Rows;
 
@@ -30,6 +30,9 @@ pub const UPDATES_MAX: usize = 2 * PAGE_RECORDS_MAX;
 /// A handle of the status view; clones share it.
 #[derive(Clone)]
 pub struct StatusView(Arc<Shared>);
+
+/// A status view that is being opened, until [`Self::finish`] or for nothing.
+pub struct StatusOpening(Opening<Saved, Rows>);
 
 /// A view that is ready.
 pub struct Opened {
@@ -73,20 +76,15 @@ impl StatusView {
     /// # Errors
     /// [`ViewError::InUse`] when another process has it; [`ViewError`] when not even an empty one can be opened.
     pub fn open(dir: &Path, incarnation: i64, now: Timestamp) -> Result<Opened, ViewError> {
-        let OpenedStore { store, saved, set_aside } = opening::open::<Saved, _>(dir, incarnation, now, Rows::load)?;
-        let checkpoint = saved.map(|saved| saved.checkpoint);
-        let at = checkpoint.unwrap_or_else(|| Checkpoint::nothing_seen(incarnation));
-        let shared = Shared {
-            dir: dir.to_owned(),
-            incarnation,
-            store: RwLock::new(Some(store)),
-            memory: RwLock::default(),
-            writer: Mutex::new(Writer::new(at)),
-            counts: Mutex::new(saved.map(|saved| saved.counts).unwrap_or_default()),
-            position: watch::Sender::new(at.sequence),
-            updates: broadcast::Sender::new(UPDATES_MAX),
-        };
-        Ok(Opened { view: Self(Arc::new(shared)), from: at.sequence + 1, checkpoint, set_aside })
+        Self::begin(dir)?.finish(incarnation, now)
+    }
+
+    /// Begins to open the view in `dir`, beside whatever else a start takes.
+    ///
+    /// # Errors
+    /// [`ViewError`] when no thread can be had.
+    pub fn begin(dir: &Path) -> Result<StatusOpening, ViewError> {
+        Opening::begin(dir, Rows::load).map(StatusOpening)
     }
 
     /// Takes in the next page of the log and tells how far it has come. Readers see it at once; the store gets rows and
@@ -295,6 +293,30 @@ impl StatusView {
         *lock(&self.0.counts) = Counts::default();
         self.0.position.send_replace(0);
         set_aside.ok_or(ViewError::Closed)
+    }
+}
+
+impl StatusOpening {
+    /// As [`StatusView::open`].
+    ///
+    /// # Errors
+    /// As for [`StatusView::open`].
+    pub fn finish(self, incarnation: i64, now: Timestamp) -> Result<Opened, ViewError> {
+        let dir = self.0.dir.clone();
+        let OpenedStore { store, saved, set_aside } = self.0.finish(incarnation, now)?;
+        let checkpoint = saved.map(|saved| saved.checkpoint);
+        let at = checkpoint.unwrap_or_else(|| Checkpoint::nothing_seen(incarnation));
+        let shared = Shared {
+            dir,
+            incarnation,
+            store: RwLock::new(Some(store)),
+            memory: RwLock::default(),
+            writer: Mutex::new(Writer::new(at)),
+            counts: Mutex::new(saved.map(|saved| saved.counts).unwrap_or_default()),
+            position: watch::Sender::new(at.sequence),
+            updates: broadcast::Sender::new(UPDATES_MAX),
+        };
+        Ok(Opened { view: StatusView(Arc::new(shared)), from: at.sequence + 1, checkpoint, set_aside })
     }
 }
 

@@ -49,7 +49,7 @@ use self::overview::Overviews;
 use self::persons::PersonsService;
 use self::proofs::ProofsService;
 use self::registrations::RegistrationsService;
-pub use self::views::Views;
+pub use self::views::{Views, ViewsOpening};
 use crate::access::Access;
 use crate::listen::Door;
 use crate::telemetry::server::RpcLayer;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bus::EventLog;
 use events::{Registration, RegistrationId, Sequence, Shard, Timestamp};
-use projections::{AnalyticsView, Row, StatusView};
+use projections::{AnalyticsOpening, AnalyticsView, Row, StatusOpening, StatusView};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -60,22 +60,37 @@ impl Recent {
     }
 }
 
+/// The views while they are being opened.
+pub struct ViewsOpening {
+    status: StatusOpening,
+    analytics: AnalyticsOpening,
+}
+
+impl ViewsOpening {
+    /// Begins to open the views in `folder`: the larger the log, the longer that takes, and so does NATS's start.
+    pub fn begin(folder: &Path) -> anyhow::Result<Self> {
+        let status = StatusView::begin(&folder.join(STATUS_FOLDER)).context("failed to open the status view")?;
+        let analytics =
+            AnalyticsView::begin(&folder.join(ANALYTICS_FOLDER)).context("failed to open the analytics view")?;
+        Ok(Self { status, analytics })
+    }
+}
+
 impl Views {
-    /// Opens the views in `folder` and follows the log with each until `shutdown`; gives the tasks that do so.
+    /// Follows the log with each view until `shutdown`; gives the tasks that do so.
     ///
     /// Ends with an error when a view cannot be opened, not even anew.
     pub async fn start(
-        folder: &Path,
+        opening: ViewsOpening,
         log: Arc<dyn EventLog>,
         now: fn() -> Timestamp,
         shutdown: CancellationToken,
     ) -> anyhow::Result<(Arc<Self>, [JoinHandle<()>; 2])> {
         let incarnation = log.head().await.context("failed to find the end of the log")?.incarnation.0;
-        let (dir, at) = (folder.join(STATUS_FOLDER), now());
-        let status = tokio::task::spawn_blocking(move || StatusView::open(&dir, incarnation, at)).await?;
+        let (ViewsOpening { status, analytics }, at) = (opening, now());
+        let status = tokio::task::spawn_blocking(move || status.finish(incarnation, at)).await?;
         let status = status.context("failed to open the status view")?;
-        let dir = folder.join(ANALYTICS_FOLDER);
-        let analytics = tokio::task::spawn_blocking(move || AnalyticsView::open(&dir, incarnation, at)).await?;
+        let analytics = tokio::task::spawn_blocking(move || analytics.finish(incarnation, at)).await?;
         let analytics = analytics.context("failed to open the analytics view")?;
         status.set_aside.iter().for_each(|aside| feeder::report(StatusFeed::NAME, aside));
         analytics.set_aside.iter().for_each(|aside| feeder::report(AnalyticsView::NAME, aside));

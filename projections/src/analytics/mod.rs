@@ -31,7 +31,7 @@ pub use query::{DeadlineCounts, LIST_MAX, Metrics, MetricsError, MetricsFilter, 
 pub use resolution::Resolution;
 pub use tally::Tally;
 pub use tracked::Funnel;
-pub use view::{AnalyticsOpened, AnalyticsView, WRITE_EVERY};
+pub use view::{AnalyticsOpened, AnalyticsOpening, AnalyticsView, WRITE_EVERY};
 
 /// The stored bytes of a value.
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, ViewError> {

@@ -22,7 +22,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Doubt, ViewError};
 use crate::fingerprint::Fingerprint;
 use crate::fold::PAGE_RECORDS_MAX;
-use crate::opening::{self, OpenedStore, SetAside};
+use crate::opening::{self, OpenedStore, Opening, SetAside};
 use crate::store::Store;
 use crate::view::advance;
 
@@ -32,6 +32,9 @@ pub const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// A handle of the analytics view; clones share it. Its methods block, for milliseconds.
 #[derive(Clone)]
 pub struct AnalyticsView(Arc<Shared>);
+
+/// An analytics view that is being opened, until [`Self::finish`] or for nothing.
+pub struct AnalyticsOpening(Opening<Saved, Store>);
 
 /// An analytics view that is ready.
 pub struct AnalyticsOpened {
@@ -68,13 +71,15 @@ impl AnalyticsView {
     /// # Errors
     /// [`ViewError::InUse`] when another process has it; [`ViewError`] when not even an empty one can be opened.
     pub fn open(dir: &Path, incarnation: i64, now: Timestamp) -> Result<AnalyticsOpened, ViewError> {
-        let OpenedStore { store, saved, set_aside } = opening::open::<Saved, _>(dir, incarnation, now, Ok)?;
-        let checkpoint = saved.map(|saved| saved.checkpoint);
-        let memory = Memory::new(saved.unwrap_or_else(|| Saved::nothing(incarnation)));
-        let position = watch::Sender::new(memory.saved.checkpoint.sequence);
-        let inner = Inner { store: Some(store), memory, written_at: Instant::now(), in_doubt: false };
-        let shared = Shared { dir: dir.to_owned(), incarnation, inner: RwLock::new(inner), position };
-        Ok(AnalyticsOpened { view: Self(Arc::new(shared)), checkpoint, set_aside })
+        Self::begin(dir)?.finish(incarnation, now)
+    }
+
+    /// Begins to open the view in `dir`, beside whatever else a start takes.
+    ///
+    /// # Errors
+    /// [`ViewError`] when no thread can be had.
+    pub fn begin(dir: &Path) -> Result<AnalyticsOpening, ViewError> {
+        Opening::begin(dir, Ok).map(AnalyticsOpening)
     }
 
     /// Takes in the next page of the log, its records of registrations and of makers in the order of the log each. Records
@@ -253,6 +258,23 @@ impl AnalyticsView {
         let done = work(&mut inner);
         inner.in_doubt = done.as_ref().is_err_and(ViewError::needs_rebuild);
         done
+    }
+}
+
+impl AnalyticsOpening {
+    /// As [`AnalyticsView::open`].
+    ///
+    /// # Errors
+    /// As for [`AnalyticsView::open`].
+    pub fn finish(self, incarnation: i64, now: Timestamp) -> Result<AnalyticsOpened, ViewError> {
+        let dir = self.0.dir.clone();
+        let OpenedStore { store, saved, set_aside } = self.0.finish(incarnation, now)?;
+        let checkpoint = saved.as_ref().map(|saved| saved.checkpoint);
+        let memory = Memory::new(saved.unwrap_or_else(|| Saved::nothing(incarnation)));
+        let position = watch::Sender::new(memory.saved.checkpoint.sequence);
+        let inner = Inner { store: Some(store), memory, written_at: Instant::now(), in_doubt: false };
+        let shared = Shared { dir, incarnation, inner: RwLock::new(inner), position };
+        Ok(AnalyticsOpened { view: AnalyticsView(Arc::new(shared)), checkpoint, set_aside })
     }
 }
 
