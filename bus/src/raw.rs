@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::pull::OrderedConfig;
 use bytes::Bytes;
 use events::subject;
 use futures::StreamExt;
@@ -68,12 +67,8 @@ pub async fn raw_read(url: &str) -> Result<(u64, Duration), RawError> {
     let doing = "read the log";
     let connection = Connection::open(url, &Access::default(), Duration::from_secs(10)).await?;
     let end = crate::nats_log::head(&connection).await?.last_sequence;
-    let stream = connection.jetstream.get_stream_no_info(subject::EVENTS_STREAM).await;
-    let stream = stream.map_err(|error| Unavailable::new(doing, error))?;
     let started = Instant::now();
-    let consumer =
-        stream.create_consumer(OrderedConfig::default()).await.map_err(|error| Unavailable::new(doing, error))?;
-    let mut messages = consumer.messages().await.map_err(|error| Unavailable::new(doing, error))?;
+    let (mut messages, _) = crate::follow::messages(&connection, 1).await?;
     let (mut read, mut at) = (0, 0);
     while at < end {
         let next = tokio::time::timeout(REQUEST_TIMEOUT, messages.next()).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use events::seal::MasterKey;
 use events::subject::{EVENTS_STREAM, NOTIFY_STREAM};
+use futures::TryStreamExt;
 use futures::future::join_all;
 use regflow_bus::testing::TestServer;
 use regflow_bus::{
@@ -12,7 +13,7 @@ use regflow_bus::{
     Writes, raw_ceiling,
 };
 
-use crate::records::{SHARD, new_id, read, record, sequences};
+use crate::records::{SHARD, new_id, read, record, record_saying, sequences};
 
 #[tokio::test]
 async fn streams_are_made_once_and_found_again() {
@@ -137,6 +138,36 @@ async fn readers_that_begin_at_one_place_read_the_log_once_and_the_slow_one_hold
     assert_eq!(stream.info().await.unwrap().state.consumer_count, 2);
     assert_eq!(sequences(&read(quick.as_mut(), FAR - half).await), all[half..]);
     assert_eq!(sequences(&read(slow.as_mut(), FAR - 10).await), all[10..]);
+}
+
+#[tokio::test]
+async fn large_records_come_also_when_they_are_more_than_is_asked_for_at_once() {
+    let server = TestServer::start().await.unwrap();
+    let bus = server.bus().await.unwrap();
+    let (large, count) = (record_saying(&"long ".repeat(40_000), None), 120);
+    for _ in 0..count {
+        bus.log.append(SHARD, new_id(), &large).await.unwrap();
+    }
+    let items = read(bus.log.follow(0).await.unwrap().as_mut(), count).await;
+    assert_eq!(sequences(&items), Vec::from_iter(1..=count as u64));
+}
+
+#[tokio::test]
+async fn a_consumer_that_the_server_lost_is_made_anew_and_no_record_is_missed() {
+    let server = TestServer::start().await.unwrap();
+    let bus = server.bus().await.unwrap();
+    let mut follow = bus.log.follow(0).await.unwrap();
+    bus.log.append(SHARD, new_id(), &record(None)).await.unwrap();
+    assert_eq!(sequences(&read(follow.as_mut(), 1).await), [1]);
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream(EVENTS_STREAM).await.unwrap();
+    let names: Vec<String> = stream.consumer_names().try_collect().await.unwrap();
+    assert!(!names.is_empty());
+    for name in names {
+        stream.delete_consumer(&name).await.unwrap();
+    }
+    bus.log.append(SHARD, new_id(), &record(None)).await.unwrap();
+    assert_eq!(sequences(&read(follow.as_mut(), 1).await), [2]);
 }
 
 #[tokio::test]
