@@ -140,7 +140,7 @@ impl Saved {
 }
 
 impl Persisted for Saved {
-    const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+    const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, BadCheckpoint> {
         let SavedV1 { incarnation, sequence, hash, count, digest, counts } = split_schema(SCHEMA, bytes)?;
