@@ -58,8 +58,8 @@ pub async fn raw_length(url: &str) -> Result<u64, RawError> {
     Ok(crate::nats_log::head(&connection).await?.last_sequence)
 }
 
-/// Messages that an ordered reader gets from the log, and how long it takes: nothing is decoded. What every replay is
-/// compared with.
+/// Messages that a reader gets from the log in order, asked for as every reader of ours does, and how long it takes: nothing is
+/// decoded. What every replay is compared with.
 ///
 /// # Errors
 /// [`RawError`] when the server is away or has no log of ours.

@@ -82,8 +82,11 @@ impl<S: Persisted, T: Send + 'static> Opening<S, T> {
             }
             Ok(Ok((store, saved))) => {
                 let found = saved.map_or(0, |saved| saved.checkpoint().incarnation);
-                within(CLOSE_WITHIN, "close", move || drop(store))?;
-                Doubt::OtherStream { found }
+                // when it hangs, the folder is moved from under it all the same
+                match within(CLOSE_WITHIN, "close", move || drop(store)) {
+                    Ok(()) => Doubt::OtherStream { found },
+                    Err(hangs) => Doubt::Unreadable(hangs),
+                }
             }
             Err(error @ (ViewError::InUse | ViewError::Folder { .. })) => return Err(error),
             Ok(Err(why)) => why,
