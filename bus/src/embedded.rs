@@ -107,10 +107,10 @@ impl Embedded {
         let kept = Arc::clone(&vitals);
         let staging = options.memory_dir.as_deref().and_then(|memory| Staging::prepare(memory, &options.data_dir));
         let staging = staging.map(Arc::new);
-        let leads = staging.clone();
+        let for_launch = staging.clone();
         // a thread of its own, and for the whole time: the parent-death signal comes when the starting *thread* ends
         let keeper = std::thread::Builder::new().name("nats-keeper".to_owned());
-        let keeper = keeper.spawn(move || keeper::keep(&options, &kept, leads.as_deref(), &inbox, started));
+        let keeper = keeper.spawn(move || keeper::keep(&options, &kept, for_launch, &inbox, started));
         let keeper = keeper.map_err(|source| EmbeddedError::Io { doing: "start the keeper's thread", source })?;
         let ports = ready.await.unwrap_or(Err(EmbeddedError::KeeperGone))?;
         Ok(Self { orders: Some(orders), keeper: Some(keeper), ports, disk_sync, vitals, staging })

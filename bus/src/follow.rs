@@ -142,13 +142,13 @@ impl NatsFollow {
     /// each page costs its readers something by itself.
     async fn fill(&mut self, first: Message, page: &mut RawPage, max: usize, deadline: Instant) {
         self.take(first, page);
-        self.drain(page, max);
-        while !self.caught_up && page.items.len() < max / 2 {
+        loop {
+            self.drain(page, max);
+            if self.caught_up || page.items.len() >= max / 2 {
+                break;
+            }
             match self.hear(deadline).await {
-                Heard::Message(message) => {
-                    self.take(*message, page);
-                    self.drain(page, max);
-                }
+                Heard::Message(message) => self.take(*message, page),
                 // the next call finds out what it is, and makes the consumer anew
                 Heard::Broken(_) | Heard::Ended => {
                     self.messages = None;

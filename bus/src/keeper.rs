@@ -1,6 +1,7 @@
 //! The thread that owns the embedded server's process: starts it, watches it, starts it again, ends it.
 
 use std::process::Child;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -36,11 +37,11 @@ pub(crate) enum Order {
 pub(crate) fn keep(
     options: &EmbeddedOptions,
     vitals: &Vitals,
-    staging: Option<&Staging>,
+    staging: Option<Arc<Staging>>,
     orders: &Receiver<Order>,
     started: oneshot::Sender<Result<Ports, EmbeddedError>>,
 ) {
-    let (launch, child) = match first_start(options) {
+    let (launch, child) = match first_start(options, staging) {
         Ok(running) => running,
         Err(error) => {
             // nobody waits any more when the start was given up
@@ -48,20 +49,17 @@ pub(crate) fn keep(
             return;
         }
     };
-    if let Some(staging) = staging {
-        staging.link();
-    }
     vitals.pid.store(child.id(), Ordering::Relaxed);
     let ports = launch.ports;
     if started.send(Ok(ports)).is_ok() {
-        Keeper { launch, vitals, staging, orders }.watch(child);
+        Keeper { launch, vitals, orders }.watch(child);
     } else {
         end(child, Duration::ZERO);
     }
 }
 
-fn first_start(options: &EmbeddedOptions) -> Result<(Launch, Child), EmbeddedError> {
-    let mut launch = Launch::prepare(options)?;
+fn first_start(options: &EmbeddedOptions, staging: Option<Arc<Staging>>) -> Result<(Launch, Child), EmbeddedError> {
+    let mut launch = Launch::prepare(options, staging)?;
     let mut tries = 1;
     loop {
         match launch.start() {
@@ -86,7 +84,6 @@ enum Ending {
 struct Keeper<'a> {
     launch: Launch,
     vitals: &'a Vitals,
-    staging: Option<&'a Staging>,
     orders: &'a Receiver<Order>,
 }
 
@@ -152,9 +149,6 @@ impl Keeper<'_> {
             // on the same ports: the clients are looking for it there
             match self.launch.start() {
                 Ok(child) => {
-                    if let Some(staging) = self.staging {
-                        staging.link();
-                    }
                     self.vitals.restarts.fetch_add(1, Ordering::Relaxed);
                     self.vitals.pid.store(child.id(), Ordering::Relaxed);
                     waiting.into_iter().for_each(answer);

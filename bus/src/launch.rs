@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 use crate::embedded::{EmbeddedError, EmbeddedOptions};
 use crate::server_conf::{Ports, Values, find_binary, render, which};
+use crate::staging::Staging;
 
 /// Longest time until the server answers; it reads its whole store first (a million subjects take 1-2 s).
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,6 +36,7 @@ pub(crate) struct Launch {
     name: String,
     /// Locked; the child holds it as its standard input, so an orphan keeps its folder.
     lock: File,
+    staging: Option<Arc<Staging>>,
 }
 
 fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> EmbeddedError {
@@ -41,14 +44,15 @@ fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> EmbeddedError {
 }
 
 impl Launch {
-    pub fn prepare(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
+    pub fn prepare(options: &EmbeddedOptions, staging: Option<Arc<Staging>>) -> Result<Self, EmbeddedError> {
         let binary = find_binary(options.binary.as_deref())?;
         let data_dir = std::path::absolute(&options.data_dir).map_err(io("find the data folder"))?;
         std::fs::create_dir_all(&data_dir).map_err(io("make the data folder"))?;
         let lock = lock(&data_dir)?;
         let name = format!("regflow-{:08x}", rand::random::<u32>());
         let ports = Ports::choose(options.port).map_err(io("find a free port"))?;
-        Ok(Self { binary, setpriv: which("setpriv"), data_dir, options: options.clone(), ports, name, lock })
+        let (setpriv, options) = (which("setpriv"), options.clone());
+        Ok(Self { binary, setpriv, data_dir, options, ports, name, lock, staging })
     }
 
     /// Other ports than before, because somebody else has one of those.
@@ -64,7 +68,11 @@ impl Launch {
         let conf = self.data_dir.join("server.conf");
         std::fs::write(&conf, render(&values)?).map_err(io("write the server's configuration"))?;
         let child = self.command(&conf)?.spawn().map_err(io("start nats-server"))?;
-        self.wait_until_up(child)
+        let child = self.wait_until_up(child)?;
+        if let Some(staging) = &self.staging {
+            staging.link();
+        }
+        Ok(child)
     }
 
     fn command(&self, conf: &Path) -> Result<Command, EmbeddedError> {

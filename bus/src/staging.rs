@@ -4,7 +4,7 @@
 //! committed stands in the stream's own files, everything else never was. So the folder need not outlive the server. On a disk
 //! each batch makes, fills and removes a folder there, and the flush of the stream waits for all of it (decision 24).
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -125,13 +125,10 @@ fn sweep(memory: &Path) {
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
         // another user's cannot be opened, and one that is being made has no lock yet
         let Ok(lock) = File::open(entry.path().join(LOCK_FILE)) else { continue };
-        match lock.try_lock() {
-            Ok(()) => {
-                if let Err(error) = std::fs::remove_dir_all(entry.path()) {
-                    tracing::debug!(%error, "a folder that was left behind stays");
-                }
-            }
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+        if lock.try_lock().is_ok()
+            && let Err(error) = std::fs::remove_dir_all(entry.path())
+        {
+            tracing::debug!(%error, "a folder that was left behind stays");
         }
     }
 }

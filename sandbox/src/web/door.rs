@@ -58,9 +58,10 @@ fn guard(door: Door, routes: Router<Shared>) -> Router<Shared> {
 
 async fn pass(State(door): State<Door>, request: Request, next: Next) -> Response {
     let (desk, mode) = (&door.desk, strikes(&door, request.headers()));
+    wait(desk.latency).await;
     tokio::select! {
-        () = wait(desk.latency + added_latency(mode.as_ref())) => {}
-        () = desk.faults.until_cleared() => wait(desk.latency).await,
+        () = wait(added_latency(mode.as_ref())) => {}
+        () = desk.faults.until_cleared() => {}
     }
     match mode {
         Some(Mode::Status { status, retry_after_s }) => turned_away(&door, request, status, retry_after_s).await,
