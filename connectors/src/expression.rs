@@ -1,4 +1,4 @@
-//! Expressions of catalog files, compiled once: a plain path is read directly, anything else by the template engine.
+//! Expressions of catalog files, compiled once: what most of them are is read directly, anything else by the template engine.
 
 use std::sync::LazyLock;
 
@@ -10,13 +10,19 @@ use crate::filters;
 /// What one expression may burn: instructions and the data that it makes. The longest of the catalog needs under a hundred.
 const FUEL: u64 = 20_000;
 
+/// Our filters that take nothing beside the value.
+const PLAIN_FILTERS: [(&str, PlainFilter); 3] =
+    [("first_name", filters::first_name), ("last_name", filters::last_name), ("digits", filters::digits)];
+
+type PlainFilter = fn(&Value) -> Value;
+
 static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::new();
     engine.set_fuel(Some(FUEL));
     engine.set_undefined_behavior(UndefinedBehavior::Chainable);
-    engine.add_filter("first_name", |name: Value| filters::first_name(&name));
-    engine.add_filter("last_name", |name: Value| filters::last_name(&name));
-    engine.add_filter("digits", |text: Value| filters::digits(&text));
+    for (name, filter) in PLAIN_FILTERS {
+        engine.add_filter(name, move |value: Value| filter(&value));
+    }
     engine.add_filter("date", |day: Value, format: String| filters::date(&day, &format));
     engine
 });
@@ -50,6 +56,10 @@ pub(crate) struct Expression {
 enum Program {
     /// Most leaves of a body are just a field: no engine, no context.
     Path,
+    /// `path | filter`.
+    Filtered(String, PlainFilter),
+    /// `path == 'text'`, as an answer's status is told.
+    Is(String, String),
     Engine {
         expression: minijinja::Expression<'static, 'static>,
         /// The paths that it reads.
@@ -63,6 +73,8 @@ impl Expression {
         let source = source.trim().to_owned();
         let program = if is_path(&source) {
             Program::Path
+        } else if let Some(program) = filtered(&source).or_else(|| is_text(&source)) {
+            program
         } else {
             let compiled = ENGINE.compile_expression_owned(source.clone());
             let expression = compiled.map_err(|error| format!("`{source}` cannot be read: {error}"))?;
@@ -77,6 +89,7 @@ impl Expression {
     pub(crate) fn variables(&self) -> Vec<String> {
         match &self.program {
             Program::Path => vec![self.source.clone()],
+            Program::Filtered(path, _) | Program::Is(path, _) => vec![path.clone()],
             Program::Engine { reads, .. } => reads.clone(),
         }
     }
@@ -84,6 +97,8 @@ impl Expression {
     pub(crate) fn eval(&self, names: &dyn Names) -> Result<Value, TemplateError> {
         match &self.program {
             Program::Path => Ok(names.get(&self.source)),
+            Program::Filtered(path, filter) => Ok(filter(&names.get(path))),
+            Program::Is(path, text) => Ok(Value::from(names.get(path).as_str() == Some(text))),
             // `{}` only: the long form of the engine's errors prints the context, and with it the person's data
             Program::Engine { expression, reads } => {
                 expression.eval(names.root(reads)).map_err(|error| self.error(&error.to_string()))
@@ -104,6 +119,20 @@ impl Expression {
     pub(crate) fn error(&self, reason: &str) -> TemplateError {
         TemplateError { expression: self.source.clone(), reason: reason.to_owned() }
     }
+}
+
+fn filtered(source: &str) -> Option<Program> {
+    let (path, name) = source.split_once('|')?;
+    let (path, name) = (path.trim(), name.trim());
+    let (_, filter) = PLAIN_FILTERS.iter().find(|(known, _)| *known == name)?;
+    is_path(path).then(|| Program::Filtered(path.to_owned(), *filter))
+}
+
+fn is_text(source: &str) -> Option<Program> {
+    let (path, literal) = source.split_once("==")?;
+    let (path, text) = (path.trim(), literal.trim().strip_prefix('\'')?.strip_suffix('\'')?);
+    let is_plain = is_path(path) && !text.contains(['\'', '\\']);
+    is_plain.then(|| Program::Is(path.to_owned(), text.to_owned()))
 }
 
 fn is_path(source: &str) -> bool {
@@ -144,6 +173,26 @@ mod tests {
         assert_eq!(eval("owner.name"), Ok(Value::from("Ada Lovelace")));
         assert_eq!(eval("owner.name | last_name"), Ok(Value::from("Lovelace")));
         assert_eq!(eval("true"), Ok(Value::from(true)));
+    }
+
+    #[test]
+    fn what_is_read_directly_is_what_the_engine_reads() {
+        for source in [
+            "owner.name | last_name",
+            "owner.name|digits",
+            "owner.phone | first_name",
+            "owner.name == 'Ada Lovelace'",
+            "owner.name=='Ada'",
+            "owner.phone == ''",
+        ] {
+            let direct = Expression::compile(source).unwrap_or_else(|text| panic!("{text}"));
+            assert!(!matches!(direct.program, Program::Engine { .. }), "{source}");
+            // in brackets it is nothing that is read directly
+            let engine = Expression::compile(&format!("({source})")).unwrap_or_else(|text| panic!("{text}"));
+            assert!(matches!(engine.program, Program::Engine { .. }), "{source}");
+            assert_eq!(direct.eval(&One), engine.eval(&One), "{source}");
+            assert_eq!(direct.variables(), engine.variables(), "{source}");
+        }
     }
 
     #[test]

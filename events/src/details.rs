@@ -1,5 +1,6 @@
 //! What a person hands over: product, purchase, owner; and what of it can be refused at the door.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -103,29 +104,30 @@ pub const FIELDS: &[&str] = &[
 ];
 
 impl Details {
-    /// The value of a field of [`FIELDS`], or of `extra.<name>`; nothing when it is absent or empty.
+    /// The value of a field of [`FIELDS`], or of `extra.<name>`; nothing when it is absent or empty. Days are written as ISO 8601.
     #[must_use]
-    pub fn field(&self, path: &str) -> Option<String> {
-        let address = &self.owner.address;
+    pub fn field(&self, path: &str) -> Option<Cow<'_, str>> {
+        let (address, purchase) = (&self.owner.address, &self.purchase);
+        let day = |day: Option<Date>| day.map(|day| Cow::Owned(day.to_string()));
         let value = match path {
-            "product.brand" => Some(self.product.brand.clone()),
-            "product.model" => Some(self.product.model.clone()),
-            "product.serial" => Some(self.product.serial.clone()),
-            "purchase.date" => self.purchase.date.map(|date| date.to_string()),
-            "purchase.shop" => self.purchase.shop.clone(),
-            "purchase.price" => self.purchase.price.clone(),
-            "purchase.installation_date" => self.purchase.installed_on.map(|date| date.to_string()),
-            "purchase.delivery_date" => self.purchase.delivered_on.map(|date| date.to_string()),
-            "owner.name" => Some(self.owner.name.clone()),
-            "owner.email" => Some(self.owner.email.clone()),
-            "owner.phone" => self.owner.phone.clone(),
-            "owner.address.street" => address.street.clone(),
-            "owner.address.postal_code" => address.postal_code.clone(),
-            "owner.address.city" => address.city.clone(),
-            "owner.address.country" => address.country.clone(),
-            other => other.strip_prefix("extra.").and_then(|name| self.extra.get(name)).cloned(),
+            "product.brand" => Some(&self.product.brand),
+            "product.model" => Some(&self.product.model),
+            "product.serial" => Some(&self.product.serial),
+            "purchase.date" => return day(purchase.date),
+            "purchase.shop" => purchase.shop.as_ref(),
+            "purchase.price" => purchase.price.as_ref(),
+            "purchase.installation_date" => return day(purchase.installed_on),
+            "purchase.delivery_date" => return day(purchase.delivered_on),
+            "owner.name" => Some(&self.owner.name),
+            "owner.email" => Some(&self.owner.email),
+            "owner.phone" => self.owner.phone.as_ref(),
+            "owner.address.street" => address.street.as_ref(),
+            "owner.address.postal_code" => address.postal_code.as_ref(),
+            "owner.address.city" => address.city.as_ref(),
+            "owner.address.country" => address.country.as_ref(),
+            other => other.strip_prefix("extra.").and_then(|name| self.extra.get(name)),
         };
-        value.filter(|text| !text.is_empty())
+        value.filter(|text| !text.is_empty()).map(|text| Cow::Borrowed(text.as_str()))
     }
 
     /// Everything that is wrong with it, whatever the maker; empty when it can be accepted.

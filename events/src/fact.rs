@@ -1,7 +1,7 @@
 //! How facts become bytes: a number and a version for each, and its own postcard body. A stored struct is frozen: a change
 //! is a new version, and the older one is turned into it when it is read.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A set of facts that records can hold.
 pub trait Fact: Sized {
@@ -72,7 +72,7 @@ macro_rules! facts {
             }
 
             fn body(&self) -> postcard::Result<Vec<u8>> {
-                match self { $(Self::$name(fact) => postcard::to_stdvec(fact),)+ }
+                match self { $(Self::$name(fact) => $crate::fact::bytes(fact),)+ }
             }
 
             fn from_body(tag: u16, version: u16, body: &[u8]) -> Option<postcard::Result<Self>> {
@@ -88,6 +88,13 @@ macro_rules! facts {
     };
 }
 pub(crate) use facts;
+
+/// As postcard, in one piece of memory for most: grown step by step it costs as much again.
+pub(crate) fn bytes(what: &impl Serialize) -> postcard::Result<Vec<u8>> {
+    /// Longer than most.
+    const USUAL_BYTES: usize = 512;
+    postcard::to_extend(what, Vec::with_capacity(USUAL_BYTES))
+}
 
 /// Decodes all of `body`; a remainder is an error, because postcard reads a longer struct's head as a shorter one.
 pub(crate) fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> postcard::Result<T> {

@@ -86,7 +86,7 @@ impl PersonKey {
     /// # Errors
     /// As [`Self::seal_bytes`].
     pub fn seal(&self, id: RegistrationId, nonce: &Nonce, details: &Details) -> Result<Vec<u8>, SealError> {
-        let mut clear = postcard::to_stdvec(details).map_err(|_| SealError::DoesNotSeal)?;
+        let mut clear = crate::fact::bytes(details).map_err(|_| SealError::DoesNotSeal)?;
         let sealed = seal(&self.0, DETAILS_V2, nonce, &clear, &second_binding(id));
         clear.zeroize();
         sealed
@@ -134,7 +134,7 @@ impl MasterKey {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let hash = blake3::derive_key("regflow 2026 master key fingerprint", &self.0);
-        hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&hash[..4])
     }
 
     pub(crate) const fn bytes(&self) -> &[u8; 32] {

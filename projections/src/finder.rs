@@ -5,7 +5,7 @@
 //! their hash, some partitions with each write; there they stand in sorted runs that grow as they are merged. Pairs are never
 //! taken back: who asks looks into the row.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use events::{RegistrationId, Sequence};
 
@@ -21,7 +21,7 @@ const PAIR_BYTES: usize = 16;
 /// Partitions are told by the highest bits of the hash.
 const PARTITION_BITS: u32 = 12;
 const PARTITIONS: u64 = 1 << PARTITION_BITS;
-/// Pairs in memory (some 20 bytes each) from which on partitions are moved.
+/// Pairs in memory (16 bytes each) from which on partitions are moved.
 const RECENT_PAIRS: usize = 65_536;
 /// Partitions moved with one write.
 const MOVED_AT_ONCE: u64 = 64;
@@ -33,7 +33,7 @@ const RUN_PAIRS_MAX: usize = 4_096;
 /// All pairs, and which of them are in no partition yet.
 #[derive(Default)]
 pub(crate) struct Finder {
-    recent: BTreeSet<Pair>,
+    recent: Recent,
     /// The numbers of the journals, with what `moved` was when they were written.
     journals: VecDeque<(u64, u64)>,
     next_journal: u64,
@@ -41,11 +41,18 @@ pub(crate) struct Finder {
     moved: u64,
 }
 
+/// Pairs that are in no partition yet, by the one that each belongs to, in no order and perhaps more than once.
+#[derive(Default)]
+struct Recent {
+    /// As many as there are partitions, or none before the first pair.
+    by_partition: Vec<Vec<Pair>>,
+    pairs: usize,
+}
+
 /// What a write means for the finder, once it is done.
 #[derive(Default)]
 pub(crate) struct Step {
     new: Vec<Pair>,
-    gone: Vec<Pair>,
     moved: u64,
     journals_gone: usize,
 }
@@ -86,7 +93,7 @@ impl Finder {
 
     /// The submissions of all rows that may be known by a hash, the newest first.
     pub(crate) fn find(&self, store: &Store, hash: u64) -> Result<Vec<Sequence>, ViewError> {
-        let recent = self.recent.range((hash, 0)..=(hash, Sequence::MAX));
+        let recent = self.recent.of(partition_of(hash)).iter().filter(|pair| pair.0 == hash);
         let mut found: Vec<Sequence> = recent.map(|(_, submission)| *submission).collect();
         store.each(keys::runs(partition_of(hash)), |_, run| {
             let run = as_pairs(run)?;
@@ -106,9 +113,9 @@ impl Finder {
         if !step.new.is_empty() {
             writes.put(&keys::journal(self.next_journal), &encode(&step.new));
         }
-        if self.recent.len() >= RECENT_PAIRS {
+        if self.recent.pairs >= RECENT_PAIRS {
             for _ in 0..MOVED_AT_ONCE {
-                self.move_partition(store, step.moved % PARTITIONS, &mut step.gone, writes)?;
+                self.move_partition(store, step.moved % PARTITIONS, writes)?;
                 step.moved += 1;
             }
         }
@@ -121,20 +128,11 @@ impl Finder {
         Ok(step)
     }
 
-    fn move_partition(
-        &self,
-        store: &Store,
-        partition: u64,
-        gone: &mut Vec<Pair>,
-        writes: &mut Writes,
-    ) -> Result<(), ViewError> {
-        let first = partition << (u64::BITS - PARTITION_BITS);
-        let last = first | (u64::MAX >> PARTITION_BITS);
-        let recent: Vec<Pair> = self.recent.range((first, 0)..=(last, Sequence::MAX)).copied().collect();
+    fn move_partition(&self, store: &Store, partition: u64, writes: &mut Writes) -> Result<(), ViewError> {
+        let recent = self.recent.of(partition).to_vec();
         if recent.is_empty() {
             return Ok(());
         }
-        gone.extend_from_slice(&recent);
         let mut runs = Vec::new();
         store.each(keys::runs(partition), |key, run| {
             runs.push((keys::number_of_run(key).ok_or(ViewError::Undecodable)?, run.to_vec()));
@@ -162,8 +160,8 @@ impl Finder {
 
     /// It is written.
     pub(crate) fn done(&mut self, step: Step) {
-        for pair in step.gone {
-            self.recent.remove(&pair);
+        for partition in self.moved..step.moved {
+            self.recent.forget(partition % PARTITIONS);
         }
         self.moved = step.moved;
         self.journals.drain(..step.journals_gone);
@@ -173,6 +171,34 @@ impl Finder {
             self.recent.extend(step.new);
         }
     }
+}
+
+impl Recent {
+    fn of(&self, partition: u64) -> &[Pair] {
+        self.by_partition.get(place_of(partition)).map_or(&[], Vec::as_slice)
+    }
+
+    fn extend(&mut self, new: Vec<Pair>) {
+        if self.by_partition.is_empty() {
+            self.by_partition.resize_with(place_of(PARTITIONS), Vec::new);
+        }
+        for pair in new {
+            self.by_partition[place_of(partition_of(pair.0))].push(pair);
+            self.pairs += 1;
+        }
+    }
+
+    fn forget(&mut self, partition: u64) {
+        if let Some(pairs) = self.by_partition.get_mut(place_of(partition)) {
+            self.pairs -= pairs.len();
+            pairs.clear();
+        }
+    }
+}
+
+/// A partition as a place in memory: there are few.
+fn place_of(partition: u64) -> usize {
+    usize::try_from(partition).unwrap_or(usize::MAX)
 }
 
 fn encode(pairs: &[Pair]) -> Vec<u8> {
@@ -239,7 +265,7 @@ mod tests {
             }
             write(&mut finder, &store, new);
         }
-        assert!(finder.recent.len() < 3 * RECENT_PAIRS, "{} pairs stay in memory", finder.recent.len());
+        assert!(finder.recent.pairs < 3 * RECENT_PAIRS, "{} pairs stay in memory", finder.recent.pairs);
         let journals = entries(&store, keys::journal(0)..keys::journal(u64::MAX));
         assert!((2..150).contains(&journals), "{journals} journals");
         let reopened = Finder::load(&store).expect("read");

@@ -198,10 +198,10 @@ impl Held {
     fn write_reference(&self, id: RegistrationId, writes: &mut Writes) {
         let is_there = |status: &Status| *status == Status::ManualRequired;
         let (before, after) = (self.stored.is_some_and(|status| is_there(&status)), is_there(&self.row.status()));
-        let key = keys::with_sequence(&keys::reference(&id.reference()), self.row.submission);
+        let key = || keys::with_sequence(&keys::reference(&id.reference()), self.row.submission);
         match (before, after) {
-            (false, true) => writes.put(&key, &[]),
-            (true, false) => writes.remove(&key),
+            (false, true) => writes.put(&key(), &[]),
+            (true, false) => writes.remove(&key()),
             (true, true) | (false, false) => {}
         }
     }

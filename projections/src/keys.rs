@@ -52,7 +52,8 @@ pub(crate) fn tenant(tenant: &str) -> Vec<u8> {
 /// Longer names share a prefix; lists look into the row in any case.
 fn named(kind: u8, name: &str) -> Vec<u8> {
     let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
-    let mut key = vec![kind, length];
+    let mut key = Vec::with_capacity(2 + usize::from(length));
+    key.extend_from_slice(&[kind, length]);
     key.extend_from_slice(&name.as_bytes()[..usize::from(length)]);
     key
 }

@@ -140,7 +140,7 @@ impl Given for Vault {
         };
         let value = match field {
             MARKETING_CONSENT => details.marketing_consent.to_string(),
-            other => details.field(other).unwrap_or_default(),
+            other => details.field(other).unwrap_or_default().into_owned(),
         };
         match self.show {
             Show::Values => value,

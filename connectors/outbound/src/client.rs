@@ -7,7 +7,8 @@ use url::{Host, Url};
 use crate::resolver::{Guarded, refused_in};
 use crate::{Reach, Refused, Resolver};
 
-/// A client with its reach. It follows no redirect and uses no proxy: what leaves goes where it was sent.
+/// A client with its reach. It follows no redirect, uses no proxy and sends nothing a second time: what leaves goes where it
+/// was sent, once.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -70,7 +71,9 @@ impl Client {
     /// When the TLS parts of the system cannot be set up.
     pub fn new(builder: ClientBuilder, resolver: &Resolver, reach: Reach) -> Result<Self, reqwest::Error> {
         let guarded = Guarded { resolver: resolver.clone(), reach };
-        let http = builder.no_proxy().redirect(Policy::none()).dns_resolver(guarded).build()?;
+        // with a bound of none it does not keep a copy of each request either
+        let once = reqwest::retry::never().max_retries_per_request(0);
+        let http = builder.no_proxy().redirect(Policy::none()).retry(once).dns_resolver(guarded).build()?;
         Ok(Self { http, reach })
     }
 

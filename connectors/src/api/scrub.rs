@@ -1,5 +1,7 @@
 //! Makers' messages without the person's data: they like to repeat what they were sent.
 
+use std::borrow::Cow;
+
 use events::Details;
 use events::details::FIELDS;
 
@@ -32,8 +34,8 @@ pub(super) fn scrub(message: &str, details: &Details) -> String {
     }
 }
 
-fn values(details: &Details) -> impl Iterator<Item = String> {
-    let extra = details.extra.values().cloned();
+fn values(details: &Details) -> impl Iterator<Item = Cow<'_, str>> {
+    let extra = details.extra.values().map(|value| Cow::Borrowed(value.as_str()));
     let fields = FIELDS.iter().filter(|name| !HARMLESS.contains(name)).filter_map(|name| details.field(name));
     fields.chain(extra).filter(|value| value.chars().count() >= VALUE_CHARS_MIN)
 }

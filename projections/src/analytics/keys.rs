@@ -8,6 +8,9 @@ use jiff::civil::Date;
 use super::resolution::Resolution;
 use crate::error::ViewError;
 
+/// The letter, resolution and stretch that a tally's key begins with.
+const STRETCH_BYTES: usize = 6;
+
 /// A list of things that happened, by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum List {
@@ -77,7 +80,8 @@ pub(crate) fn sequence_of(rest: &[u8]) -> Result<Sequence, ViewError> {
 
 /// The key of a tally. The time stands before the maker: a window is one range, and so is what is too old.
 pub(crate) fn tally(resolution: Resolution, stretch: u32, connector: &str, method: Method) -> Vec<u8> {
-    let mut key = stretch_begin(resolution, stretch);
+    let mut key = Vec::with_capacity(STRETCH_BYTES + connector.len() + 1);
+    begin_stretch(&mut key, resolution, stretch);
     key.extend_from_slice(connector.as_bytes());
     key.push(method.number());
     key
@@ -85,13 +89,17 @@ pub(crate) fn tally(resolution: Resolution, stretch: u32, connector: &str, metho
 
 /// The tallies from the stretch `from` to before `to`.
 pub(crate) fn tallies(resolution: Resolution, from: u32, to: u32) -> Range<Vec<u8>> {
-    stretch_begin(resolution, from)..stretch_begin(resolution, to)
+    let begin = |stretch| {
+        let mut key = Vec::with_capacity(STRETCH_BYTES);
+        begin_stretch(&mut key, resolution, stretch);
+        key
+    };
+    begin(from)..begin(to)
 }
 
-fn stretch_begin(resolution: Resolution, stretch: u32) -> Vec<u8> {
-    let mut key = vec![b't', resolution.number()];
+fn begin_stretch(key: &mut Vec<u8>, resolution: Resolution, stretch: u32) {
+    key.extend_from_slice(&[b't', resolution.number()]);
     key.extend_from_slice(&stretch.to_be_bytes());
-    key
 }
 
 /// The stretch, connector and method of a tally's key.
@@ -113,21 +121,14 @@ pub(crate) fn tracked(id: RegistrationId) -> [u8; 17] {
 
 /// The key of the count of open registrations of a maker with this last day.
 pub(crate) fn deadline(last_day: Date, connector: &str) -> Vec<u8> {
-    let mut key = vec![b'd'];
-    // as text, so that it sorts; years before 0 do not come in
-    key.extend_from_slice(last_day.to_string().as_bytes());
-    key.push(b' ');
-    key.extend_from_slice(connector.as_bytes());
-    key
+    // the day as text, so that it sorts; years before 0 do not come in
+    format!("d{last_day} {connector}").into_bytes()
 }
 
 /// All such counts up to and with `last_day`.
 pub(crate) fn deadlines_upto(last_day: Date) -> Range<Vec<u8>> {
-    let mut end = vec![b'd'];
-    end.extend_from_slice(last_day.to_string().as_bytes());
     // behind the space of every key of that day
-    end.push(b'~');
-    vec![b'd']..end
+    vec![b'd']..format!("d{last_day}~").into_bytes()
 }
 
 /// The last day and the connector of such a key.
