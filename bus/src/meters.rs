@@ -32,14 +32,19 @@ static COMMIT: LazyLock<Histogram<u64>> = LazyLock::new(|| {
 
 /// A write to `stream` that began at `started` has ended.
 pub(crate) fn written<T>(stream: &'static str, started: Instant, answer: &Result<T, AppendError>) {
-    let mut attributes = vec![
+    let [system, name, kind, destination] = [
         KeyValue::new("messaging.system", "nats"),
         KeyValue::new("messaging.operation.name", "publish"),
         KeyValue::new("messaging.operation.type", "send"),
         KeyValue::new("messaging.destination.name", stream),
     ];
-    attributes.extend(answer.as_ref().err().map(|error| KeyValue::new("error.type", word(error))));
-    OPERATION.record(started.elapsed().as_secs_f64(), &attributes);
+    let elapsed = started.elapsed().as_secs_f64();
+    match answer {
+        Ok(_) => OPERATION.record(elapsed, &[system, name, kind, destination]),
+        Err(error) => {
+            OPERATION.record(elapsed, &[system, name, kind, destination, KeyValue::new("error.type", word(error))]);
+        }
+    }
 }
 
 /// So many records go together.

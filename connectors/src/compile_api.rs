@@ -155,7 +155,9 @@ fn body(checker: &mut Checker<'_>, file: BodyFile) -> Result<Body, Noted> {
 fn lookup(checker: &mut Checker<'_>, file: &LookupFile) -> Result<Lookup, Noted> {
     let path = checker.url_template(&["api", "lookup", "path"], &file.path);
     let confirmation = checker.answer(&["api", "lookup", "confirmation"], &file.confirmation);
-    Ok(Lookup { path: path?, confirmation: confirmation? })
+    let (path, confirmation) = (path?, confirmation?);
+    let uses = uses(path.expressions()).iter().map(String::as_str).collect();
+    Ok(Lookup { path, uses, confirmation })
 }
 
 /// The parts of the section that read answers.

@@ -2,6 +2,8 @@
 //!
 //! Absent values pass through, so that an absent field stays absent; no error here repeats a value.
 
+use std::borrow::Cow;
+
 use jiff::civil::Date;
 use minijinja::{Error, ErrorKind, Value};
 
@@ -37,22 +39,23 @@ fn invalid(what: &'static str) -> Error {
     Error::new(ErrorKind::InvalidOperation, what)
 }
 
-fn map_text(value: &Value, change: impl FnOnce(&str) -> String) -> Value {
+fn map_text<'v>(value: &'v Value, change: impl FnOnce(&'v str) -> Cow<'v, str>) -> Value {
     value.as_str().map_or(Value::UNDEFINED, |text| Value::from(change(text)))
 }
 
-fn split_name(name: &str) -> (String, String) {
+/// Given and family name.
+fn split_name(name: &str) -> (Cow<'_, str>, Cow<'_, str>) {
     if let Some((last, first)) = name.split_once(',') {
-        return (first.trim().to_owned(), last.trim().to_owned());
+        return (first.trim().into(), last.trim().into());
     }
     let words: Vec<&str> = name.split_whitespace().collect();
     match words.as_slice() {
-        [] => (String::new(), String::new()),
-        [only] => ((*only).to_owned(), (*only).to_owned()),
-        [first, rest @ ..] => {
-            let last_at = rest.iter().position(|word| PARTICLES.contains(word)).unwrap_or(rest.len() - 1);
-            let given: Vec<&str> = std::iter::once(*first).chain(rest[..last_at].iter().copied()).collect();
-            (given.join(" "), rest[last_at..].join(" "))
+        [] => ("".into(), "".into()),
+        [only] => ((*only).into(), (*only).into()),
+        [first, last] => ((*first).into(), (*last).into()),
+        [_, rest @ ..] => {
+            let family = rest.iter().position(|word| PARTICLES.contains(word)).unwrap_or(rest.len() - 1) + 1;
+            (words[..family].join(" ").into(), words[family..].join(" ").into())
         }
     }
 }
@@ -72,7 +75,7 @@ mod tests {
             ("Björk", "Björk", "Björk"),
             ("Ada  de", "Ada", "de"),
         ] {
-            assert_eq!(split_name(name), (first.to_owned(), last.to_owned()), "{name}");
+            assert_eq!(split_name(name), (first.into(), last.into()), "{name}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use events::SentFields;
 use events::policy::{DeadlineRule, MakerPolicy};
 use events::retry::RetryPolicy;
 use events::words::Method;
@@ -92,5 +93,7 @@ pub(crate) struct Api {
 #[derive(Debug)]
 pub(crate) struct Lookup {
     pub(crate) path: Template,
+    /// The fields that the path reads. One that is not there has no place in an address, so all of them are.
+    pub(crate) uses: SentFields,
     pub(crate) confirmation: Expression,
 }

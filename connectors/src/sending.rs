@@ -47,9 +47,7 @@ impl Connector {
     #[must_use]
     pub fn asking(&self) -> Option<Sending> {
         let lookup = self.api()?.lookup.as_ref()?;
-        // a value that is not there has no place in an address, so all of them are there
-        let fields = uses(lookup.path.expressions());
-        Some(Sending { to: self.api_host()?.to_owned(), fields: fields.iter().map(String::as_str).collect() })
+        Some(Sending { to: self.api_host()?.to_owned(), fields: lookup.uses.clone() })
     }
 
     fn sending_by_form(&self, details: &Details, has_proof: bool) -> Option<Sending> {

@@ -233,21 +233,20 @@ impl Registration {
         let Some(Event::Submitted(first)) = stored.record.events.first() else {
             return Err(HistoryError::NotSubmitted);
         };
-        let first = first.clone();
         let mut registration = Self {
             id: stored.registration,
             shard: stored.shard,
-            tenant: first.tenant,
-            request_id: first.request_id,
-            connector: first.connector,
-            brand: first.brand,
-            model: first.model,
+            tenant: first.tenant.clone(),
+            request_id: first.request_id.clone(),
+            connector: first.connector.clone(),
+            brand: first.brand.clone(),
+            model: first.model.clone(),
             purchased_on: first.purchased_on,
             priority: first.priority,
             owner_ref: first.owner_ref,
             person_key: first.person_key,
-            sealed: first.sealed.into(),
-            proof: first.proof,
+            sealed: first.sealed.clone().into(),
+            proof: first.proof.clone(),
             register_by: first.register_by,
             deadline_alerted: false,
             submitted_at: stored.record.at,

@@ -62,8 +62,8 @@ pub(crate) async fn store(
 }
 
 /// Stores it with the start of its first attempt, tells whoever brought it, and makes that attempt.
-pub(crate) async fn begin(world: &World, arrival: Arrival, method: Method) -> Drove {
-    let Arrival { registration, mut record, details, span, answer } = arrival;
+pub(crate) async fn begin(world: &World, arrival: Box<Arrival>, method: Method) -> Drove {
+    let Arrival { registration, mut record, details, span, answer } = *arrival;
     let (id, shard) = (registration.id, registration.shard);
     let sends = driver::sending(world, &registration, method, &details);
     let stored = match decide(&registration, Command::StartAttempt(method, sends)) {

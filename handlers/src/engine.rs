@@ -95,7 +95,7 @@ pub struct Engine {
     live_since: Timestamp,
     makers: makers::Desk,
     questions: mpsc::Receiver<Question>,
-    arrivals: mpsc::Receiver<Arrival>,
+    arrivals: mpsc::Receiver<Box<Arrival>>,
     door: door::Door,
     handle: EngineHandle,
     ready: watch::Sender<bool>,

@@ -136,8 +136,9 @@ pub async fn submit(
         None => RegistrationId(Uuid::now_v7()),
     };
     let shard = shard_of(world, &submission);
+    // boxed, like all that is rare: a batch has hundreds of these futures
     if let Some(known) = known {
-        return repeated(world, known, id, &submission, warnings).await;
+        return Box::pin(repeated(world, known, id, &submission, warnings)).await;
     }
     check_writable(world)?;
     let (person_key, key) = world.keys.lease().await.map_err(PrivateError::from)?;
@@ -151,7 +152,7 @@ pub async fn submit(
         discard(world, Some(person_key), proof);
     }
     if matches!(error, IntakeError::Journal(JournalError::Append(AppendError::Conflict { .. }))) {
-        return repeated(world, shard, id, &submission, warnings).await;
+        return Box::pin(repeated(world, shard, id, &submission, warnings)).await;
     }
     Err(error)
 }
@@ -167,7 +168,7 @@ async fn keep(
     (person_key, key): (PersonKeyId, &PersonKey),
 ) -> Result<Registration, IntakeError> {
     let proof = match &submission.proof {
-        Some(bytes) => Some(world.keep_sealed(key, id, &proof_name(id, person_key), bytes).await?),
+        Some(bytes) => Some(Box::pin(world.keep_sealed(key, id, &proof_name(id, person_key), bytes)).await?),
         None => None,
     };
     let (span, trace) = trace::append(id, submission.trace);
@@ -175,7 +176,7 @@ async fn keep(
     record.trace = trace;
     match engine.arrive((shard, id), record, &submission.details, span).await? {
         Arrived::Begun(stored) => Ok((*stored)?),
-        Arrived::MustWait(record, span) => Ok(arrival::store(world, (shard, id), *record, span).await?),
+        Arrived::MustWait(record, span) => Ok(Box::pin(arrival::store(world, (shard, id), *record, span)).await?),
     }
 }
 

@@ -37,26 +37,30 @@ static NOTIFICATIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
 /// Facts of a registration were stored.
 pub(crate) fn stored(registration: &Registration, events: &[Event]) {
     for event in events.iter().filter(|event| is_counted(event)) {
-        let mut attributes = vec![
-            KeyValue::new("regflow.event", event.name()),
-            KeyValue::new("regflow.maker", registration.connector.clone()),
-        ];
-        attributes.extend(registration.method().map(|method| KeyValue::new("regflow.method", method.as_str())));
-        REGISTRATIONS.add(1, &attributes);
+        let event = KeyValue::new("regflow.event", event.name());
+        let maker = KeyValue::new("regflow.maker", registration.connector.clone());
+        match registration.method().map(|method| KeyValue::new("regflow.method", method.as_str())) {
+            Some(method) => REGISTRATIONS.add(1, &[event, maker, method]),
+            None => REGISTRATIONS.add(1, &[event, maker]),
+        }
     }
 }
 
 /// An attempt has ended.
 pub(crate) fn attempted(connector: &str, method: Method, conclusion: &Conclusion) {
-    let mut attributes = vec![
+    let [maker, method, outcome] = [
         KeyValue::new("regflow.maker", connector.to_owned()),
         KeyValue::new("regflow.method", method.as_str()),
         KeyValue::new("regflow.outcome", trace::outcome(&conclusion.outcome)),
     ];
-    if let Outcome::Failed(failure) = &conclusion.outcome {
-        attributes.push(KeyValue::new("error.type", failure.kind.as_str()));
+    let seconds = f64::from(conclusion.latency_ms) / 1_000.0;
+    match &conclusion.outcome {
+        Outcome::Registered { .. } => ATTEMPTS.record(seconds, &[maker, method, outcome]),
+        Outcome::Failed(failure) => {
+            let kind = KeyValue::new("error.type", failure.kind.as_str());
+            ATTEMPTS.record(seconds, &[maker, method, outcome, kind]);
+        }
     }
-    ATTEMPTS.record(f64::from(conclusion.latency_ms) / 1_000.0, &attributes);
 }
 
 /// So many notifications are stored.

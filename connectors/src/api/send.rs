@@ -13,6 +13,9 @@ use tracing::{Instrument, Span, info_span};
 
 use crate::connector::Connector;
 
+/// What is told of a call: method, host and maker, how it was answered, what went wrong.
+const ATTRIBUTES_MAX: usize = 5;
+
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     global::meter("regflow")
         .f64_histogram("http.client.request.duration")
@@ -29,11 +32,10 @@ pub(super) async fn send(
     request: RequestBuilder,
 ) -> Result<Response, SendError> {
     let request = request.build()?;
-    let mut attributes = vec![
-        KeyValue::new("http.request.method", request.method().to_string()),
-        KeyValue::new("server.address", request.url().host_str().unwrap_or_default().to_owned()),
-        KeyValue::new("regflow.maker", connector.id().to_owned()),
-    ];
+    let mut attributes = Vec::with_capacity(ATTRIBUTES_MAX);
+    attributes.push(KeyValue::new("http.request.method", request.method().to_string()));
+    attributes.push(KeyValue::new("server.address", request.url().host_str().unwrap_or_default().to_owned()));
+    attributes.push(KeyValue::new("regflow.maker", connector.id().to_owned()));
     let (span, started) = (begin(connector, &request), Instant::now());
     let answer = client.execute(request).instrument(span.clone()).await;
     match &answer {

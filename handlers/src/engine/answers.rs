@@ -34,7 +34,7 @@ pub struct EngineHandle {
     pub(super) questions: mpsc::Sender<Question>,
     pub(super) position: Arc<watch::Sender<Sequence>>,
     /// Where registrations come in that may be let through at once.
-    door: mpsc::Sender<Arrival>,
+    door: mpsc::Sender<Box<Arrival>>,
     /// Whether there is a place for one, now or soon.
     room: Arc<AtomicBool>,
 }
@@ -47,7 +47,7 @@ pub(super) enum Question {
 }
 
 impl EngineHandle {
-    pub(super) fn new(questions: mpsc::Sender<Question>, door: mpsc::Sender<Arrival>) -> Self {
+    pub(super) fn new(questions: mpsc::Sender<Question>, door: mpsc::Sender<Box<Arrival>>) -> Self {
         Self { questions, position: Arc::default(), door, room: Arc::default() }
     }
 
@@ -64,7 +64,7 @@ impl EngineHandle {
         }
         let (registration, record) = arrival::expected(place, record)?;
         let (sender, answer) = oneshot::channel();
-        let arrival = Arrival { registration, record, details: details.clone(), span, answer: sender };
+        let arrival = Box::new(Arrival { registration, record, details: details.clone(), span, answer: sender });
         match self.door.try_send(arrival) {
             // dropped only when the engine ends, with what was on its way: it is stored, or it is not
             Ok(()) => Ok(answer.await.map_err(|_| JournalError::Append(AppendError::Unknown))?),

@@ -19,10 +19,10 @@ const WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// Who waits there, the first to come first.
 #[derive(Default)]
-pub(super) struct Door(VecDeque<(Timestamp, Arrival)>);
+pub(super) struct Door(VecDeque<(Timestamp, Box<Arrival>)>);
 
 impl Door {
-    pub(super) fn arrive(&mut self, arrival: Arrival, now: Timestamp) {
+    pub(super) fn arrive(&mut self, arrival: Box<Arrival>, now: Timestamp) {
         self.0.push_back((now, arrival));
     }
 
@@ -54,7 +54,7 @@ impl Engine {
         self.handle.tell_room((soon || has_room) && self.door.0.len() < ARRIVALS_MAX);
     }
 
-    fn let_in(&mut self, arrival: Arrival, now: Timestamp) {
+    fn let_in(&mut self, arrival: Box<Arrival>, now: Timestamp) {
         if arrival.answer.is_closed() {
             // nobody waits any more, and nothing is stored
             return;
@@ -89,7 +89,7 @@ impl Engine {
     }
 }
 
-fn turn_away(arrival: Arrival) {
+fn turn_away(arrival: Box<Arrival>) {
     let answer = Arrived::MustWait(Box::new(arrival.record), arrival.span);
     // nobody waits any more: nothing was stored
     let _ = arrival.answer.send(answer);

@@ -1,5 +1,6 @@
 //! How keys of the analytics view are spelt: the first byte says what an entry is, big-endian numbers keep the order of time.
 
+use std::fmt::Write;
 use std::ops::Range;
 
 use events::{Method, RegistrationId, Sequence, Timestamp};
@@ -10,6 +11,8 @@ use crate::error::ViewError;
 
 /// The letter, resolution and stretch that a tally's key begins with.
 const STRETCH_BYTES: usize = 6;
+/// A day as text.
+const DAY_BYTES: usize = 10;
 
 /// A list of things that happened, by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +124,18 @@ pub(crate) fn tracked(id: RegistrationId) -> [u8; 17] {
 
 /// The key of the count of open registrations of a maker with this last day.
 pub(crate) fn deadline(last_day: Date, connector: &str) -> Vec<u8> {
-    // the day as text, so that it sorts; years before 0 do not come in
-    format!("d{last_day} {connector}").into_bytes()
+    let mut key = String::with_capacity(DAY_BYTES + connector.len() + 2);
+    key.push('d');
+    // as text, so that it sorts; years before 0 do not come in
+    push_day(&mut key, last_day);
+    key.push(' ');
+    key.push_str(connector);
+    key.into_bytes()
+}
+
+fn push_day(key: &mut String, day: Date) {
+    // a string takes all that is written to it
+    let _ = write!(key, "{day}");
 }
 
 /// All such counts up to and with `last_day`.
