@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use events::record::{Link, Record, RecordError, Stored, StoredMaker};
+use events::record::{Link, Record, RecordError, RecordHash, Stored, StoredMaker, hash_of};
 use events::{MakerEvent, RegistrationId, Sequence, Shard, subject};
 
 use crate::gate::Trouble;
@@ -93,7 +93,12 @@ impl FollowItem {
 
     /// What a message of the stream says.
     pub(crate) fn read(subject: &str, sequence: Sequence, payload: &[u8]) -> Self {
-        read(subject, sequence, payload).unwrap_or_else(|reason| Self::Unreadable { sequence, reason })
+        Self::read_hashed(subject, sequence, payload, hash_of(payload))
+    }
+
+    /// The same; `hash` is the payload's.
+    pub(crate) fn read_hashed(subject: &str, sequence: Sequence, payload: &[u8], hash: RecordHash) -> Self {
+        read(subject, sequence, payload, hash).unwrap_or_else(|reason| Self::Unreadable { sequence, reason })
     }
 }
 
@@ -103,8 +108,7 @@ impl From<Stored> for FollowItem {
     }
 }
 
-fn read(subject: &str, sequence: Sequence, payload: &[u8]) -> Result<FollowItem, String> {
-    let hash = events::record::hash_of(payload);
+fn read(subject: &str, sequence: Sequence, payload: &[u8], hash: RecordHash) -> Result<FollowItem, String> {
     if let Some((shard, registration)) = subject::parse_registration(subject) {
         let record = Record::decode(payload).map_err(|error| error.to_string())?;
         return Ok(Stored { sequence, shard, registration, record, hash }.into());

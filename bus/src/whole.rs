@@ -7,6 +7,7 @@ use async_nats::Subject;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{ErrorCode, message::StreamMessage};
 use bytes::Bytes;
+use events::record::{RecordHash, hash_of};
 use events::{Sequence, subject};
 use secrecy::SecretString;
 
@@ -25,6 +26,8 @@ pub struct RawMessage {
     subject: Subject,
     /// What it says.
     pub payload: Bytes,
+    /// What that hashes to; here, because all who read it together need it.
+    hash: RecordHash,
 }
 
 /// A few messages.
@@ -87,14 +90,18 @@ enum Way {
 }
 
 impl RawMessage {
-    pub(crate) const fn new(sequence: Sequence, subject: Subject, payload: Bytes) -> Self {
-        Self { sequence, subject, payload }
+    pub(crate) fn new(sequence: Sequence, subject: Subject, payload: Bytes) -> Self {
+        Self { sequence, subject, hash: hash_of(&payload), payload }
+    }
+
+    pub(crate) const fn hash(&self) -> RecordHash {
+        self.hash
     }
 
     /// What it says, as readers of the log see it.
     #[must_use]
     pub fn read(&self) -> FollowItem {
-        FollowItem::read(&self.subject, self.sequence, &self.payload)
+        FollowItem::read_hashed(&self.subject, self.sequence, &self.payload, self.hash)
     }
 
     /// The same, if it stands where records do. Decided here, not by a filter of the consumer: with one the server looks
@@ -112,7 +119,7 @@ impl RawMessage {
 
 impl From<StreamMessage> for RawMessage {
     fn from(message: StreamMessage) -> Self {
-        Self { sequence: message.sequence, subject: message.subject, payload: message.payload }
+        Self::new(message.sequence, message.subject, message.payload)
     }
 }
 

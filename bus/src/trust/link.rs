@@ -2,7 +2,7 @@
 
 use std::io;
 
-use events::record::{hash_of, previous_of};
+use events::record::previous_of;
 use events::tlog::{self, Node};
 use events::{Link, subject};
 
@@ -24,7 +24,7 @@ pub(crate) enum Linked {
 
 /// A message's leaf.
 pub(crate) fn leaf_of(message: &RawMessage) -> Node {
-    tlog::leaf(message.subject(), message.sequence, hash_of(&message.payload))
+    tlog::leaf(message.subject(), message.sequence, message.hash())
 }
 
 /// Looks the predecessor up in the tree of all that came before.
