@@ -3,6 +3,7 @@
 mod arriving;
 mod keeping;
 mod lane;
+mod waiting;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
@@ -16,6 +17,7 @@ use events::{
 
 pub(crate) use keeping::Failed;
 pub(crate) use lane::Lane;
+use waiting::Waiting;
 
 /// A line in front of one maker's method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,7 +99,9 @@ struct Grant {
 pub(crate) struct Turns {
     /// The makers, folded from the log.
     pub(crate) guards: Guards,
+    /// Changed by `change` alone where that moves them in `order`.
     queues: BTreeMap<LineKey, Queue>,
+    order: Waiting,
     simple: BTreeMap<Lane, BTreeSet<Simple>>,
     running: HashMap<Lane, usize>,
     turns: u64,
@@ -123,6 +127,7 @@ impl Turns {
         Self {
             guards,
             queues: BTreeMap::new(),
+            order: Waiting::default(),
             simple: BTreeMap::new(),
             running: HashMap::new(),
             turns: 0,
@@ -195,11 +200,13 @@ impl Turns {
         let maker = self.guards.index_of(&registration.connector);
         let (key, ageing) = (LineKey { maker, method }, self.ageing);
         let job = self.job(registration, last_day);
-        let queue = self.queues.entry(key).or_insert_with(|| Queue::new(ageing));
-        queue.line.push(job);
-        if !matches!(registration.stage, events::Stage::Held { .. }) {
-            queue.untold.push_back(registration.id);
-        }
+        self.queues.entry(key).or_insert_with(|| Queue::new(ageing));
+        self.change(key, |queue| {
+            queue.line.push(job);
+            if !matches!(registration.stage, events::Stage::Held { .. }) {
+                queue.untold.push_back(registration.id);
+            }
+        });
         Place::Line(key)
     }
 
@@ -233,9 +240,7 @@ impl Turns {
     pub(crate) fn leave(&mut self, registration: &Registration, place: Place) {
         match place {
             Place::Line(key) => {
-                if let Some(queue) = self.queues.get_mut(&key) {
-                    queue.line.remove(registration.id);
-                }
+                self.change(key, |queue| queue.line.remove(registration.id));
             }
             Place::Lane(lane) => {
                 if let Some(waiting) = self.simple.get_mut(&lane) {
@@ -258,10 +263,13 @@ impl Turns {
         let key = self.best_line(method, now)?;
         self.turns += 1;
         let turn = self.turns;
-        let queue = self.queues.get_mut(&key)?;
-        queue.last_turn = turn;
-        let id = queue.line.pop(now)?;
-        queue.running += 1;
+        let popped = self.change(key, |queue| {
+            queue.last_turn = turn;
+            let id = queue.line.pop(now)?;
+            queue.running += 1;
+            Some(id)
+        });
+        let id = popped??;
         Some(self.give(Turn { id, lane, line: Some(key), attempt: None, seen: 0 }))
     }
 
@@ -279,13 +287,8 @@ impl Turns {
     /// Of the lines that may move: the best class, then the one that waited longest; and in some turns just the latter.
     fn best_line(&self, method: Method, now: Timestamp) -> Option<LineKey> {
         let longest_first = (self.turns + 1).is_multiple_of(LINE_TURN_EVERY);
-        let waiting = self.queues.iter().filter(|(key, queue)| key.method == method && !queue.line.is_empty());
-        let open = waiting.filter(|(key, queue)| self.closed(**key, queue, now).is_none());
-        let rank = |queue: &Queue| {
-            let class = if longest_first { 0 } else { queue.line.best_class().map_or(0, Priority::number) };
-            (class, queue.last_turn)
-        };
-        open.min_by_key(|(_, queue)| rank(queue)).map(|(key, _)| *key)
+        let is_open = |key: &LineKey| self.queues.get(key).is_some_and(|queue| self.closed(*key, queue, now).is_none());
+        if longest_first { self.order.by_turn(method).find(is_open) } else { self.order.by_class(method).find(is_open) }
     }
 
     /// Why a line does not move, if it does not.
@@ -388,18 +391,20 @@ impl Turns {
 
     /// One who stands in this line and was not told why it waits.
     pub(crate) fn next_untold(&mut self, key: LineKey) -> Option<RegistrationId> {
-        let queue = self.queues.get_mut(&key)?;
-        while let Some(id) = queue.untold.pop_front() {
-            if queue.line.remove(id) {
-                return Some(id);
+        let next = |queue: &mut Queue| {
+            while let Some(id) = queue.untold.pop_front() {
+                if queue.line.remove(id) {
+                    return Some(id);
+                }
             }
-        }
-        None
+            None
+        };
+        self.change(key, next)?
     }
 
     /// Takes anybody out of a line.
     pub(crate) fn next_of_line(&mut self, key: LineKey, now: Timestamp) -> Option<RegistrationId> {
-        self.queues.get_mut(&key)?.line.pop(now)
+        self.change(key, |queue| queue.line.pop(now))?
     }
 
     /// Forgets whom to tell: they were just let through, or told.

@@ -60,9 +60,10 @@ impl Turns {
         }
         self.turns += 1;
         let turn = self.turns;
-        let queue = self.queues.get_mut(&key)?;
-        queue.last_turn = turn;
-        queue.running += 1;
+        self.change(key, |queue| {
+            queue.last_turn = turn;
+            queue.running += 1;
+        });
         let mut turn = self.give(Turn { id: registration.id, lane, line: Some(key), attempt: None, seen: 0 });
         self.grant(&mut turn, registration, now);
         Some(turn)

@@ -27,9 +27,7 @@ impl Turns {
         self.count_failure(turn, failed.kind);
         let (id, job) = (turn.id, self.job(failed.after, failed.last_day));
         self.vacate(turn);
-        if let Some(queue) = self.queues.get_mut(&key) {
-            queue.line.push(job);
-        }
+        self.change(key, |queue| queue.line.push(job));
         let is_next = self.has_room(turn.lane, bound)
             && self.best_line(key.method, now) == Some(key)
             && self.queues.get(&key).and_then(|queue| queue.line.peek(now)) == Some(id);
@@ -39,10 +37,10 @@ impl Turns {
             return Some(kept);
         }
         // it keeps its place until its failure is stored
-        if let Some(queue) = self.queues.get_mut(&key) {
+        self.change(key, |queue| {
             queue.line.remove(id);
             queue.running += 1;
-        }
+        });
         self.give(*turn);
         None
     }
