@@ -24,9 +24,9 @@ pub struct RawMessage {
     /// Its place in the stream.
     pub sequence: Sequence,
     subject: Subject,
-    /// What it says.
-    pub payload: Bytes,
-    /// What that hashes to; here, because all who read it together need it.
+    /// What it says; never changed, since its hash stands beside it.
+    pub(crate) payload: Bytes,
+    /// Here, because all who read it together need it.
     hash: RecordHash,
 }
 
