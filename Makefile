@@ -23,5 +23,7 @@ lint: ## check the formatting and run clippy
 screenshots: setup-tests ## take the pictures of the pages that the README shows
 	REGFLOW_SCREENSHOTS=docs/screenshots cargo test --workspace --test it -- pages::
 
-bench: setup ## measure 20,000 registrations with an optimised build (make bench ARGS="latency --runs 3"; --help names the scenarios)
-	cargo run --release -- bench $(ARGS)
+# nothing but the runs' JSON on standard output, so that it can be kept and compared with
+bench: ## measure 20,000 registrations with an optimised build (make bench ARGS="latency --runs 3"; --help names the scenarios)
+	@scripts/setup >&2
+	@cargo run --release -- bench $(ARGS)
