@@ -190,8 +190,8 @@ impl Recent {
 
     fn forget(&mut self, partition: u64) {
         if let Some(pairs) = self.by_partition.get_mut(place_of(partition)) {
-            self.pairs -= pairs.len();
-            pairs.clear();
+            // its memory goes with them: a partition may have been filled by one owner
+            self.pairs -= std::mem::take(pairs).len();
         }
     }
 }

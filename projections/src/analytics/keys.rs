@@ -125,17 +125,9 @@ pub(crate) fn tracked(id: RegistrationId) -> [u8; 17] {
 /// The key of the count of open registrations of a maker with this last day.
 pub(crate) fn deadline(last_day: Date, connector: &str) -> Vec<u8> {
     let mut key = String::with_capacity(DAY_BYTES + connector.len() + 2);
-    key.push('d');
-    // as text, so that it sorts; years before 0 do not come in
-    push_day(&mut key, last_day);
-    key.push(' ');
-    key.push_str(connector);
+    // as text, so that it sorts; years before 0 do not come in. A string takes all that is written to it
+    let _ = write!(key, "d{last_day} {connector}");
     key.into_bytes()
-}
-
-fn push_day(key: &mut String, day: Date) {
-    // a string takes all that is written to it
-    let _ = write!(key, "{day}");
 }
 
 /// All such counts up to and with `last_day`.
