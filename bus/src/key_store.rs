@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
+use events::ring::RingId;
 use events::{PersonKeyId, Sequence};
 
 use crate::batch::Guard;
@@ -17,6 +18,8 @@ use crate::log::{AppendError, Unavailable};
 pub(crate) const KEYS_STREAM: &str = "KV_KEYS";
 /// What stands before a key's name in its subject, as in every key-value bucket.
 const KEYS_PREFIX: &str = "$KV.KEYS.";
+/// What stands before the id of a ring in its name.
+const RING_PREFIX: &str = "ring_";
 
 /// A place for wrapped keys, each under a name.
 pub(crate) enum KeyStore {
@@ -156,7 +159,17 @@ fn lock(keys: &Mutex<MemoryKeys>) -> std::sync::MutexGuard<'_, MemoryKeys> {
     keys.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The name of a person's key, whichever master key wraps it.
+/// The name of a person's key that stands by itself, whichever master key wraps it.
 pub(crate) fn name_of(id: PersonKeyId) -> String {
     id.0.as_simple().to_string()
+}
+
+/// The name of a ring of keys, whichever master key wraps it.
+pub(crate) fn name_of_ring(ring: RingId) -> String {
+    format!("{RING_PREFIX}{}", ring.uuid().as_simple())
+}
+
+/// The ring of such a name; nothing when it is none.
+pub(crate) fn ring_of(name: &str) -> Option<RingId> {
+    RingId::parse(name.strip_prefix(RING_PREFIX)?)
 }

@@ -1,21 +1,24 @@
-//! The vault of person keys: one key a person, stored wrapped by the master key before it is ever used.
+//! The vault of person keys, stored wrapped by the master key before they are ever used: many on a ring, in one message
+//! (decision 26). A key that is destroyed takes its ring apart: the others get places of their own, then the ring is erased.
 
 use std::sync::{Arc, Mutex};
 
 use events::PersonKeyId;
 use events::link::LinkKey;
+use events::ring::RingId;
 use events::seal::{MasterKey, PersonKey, SealError};
 use events::secrets::OwnerSecrets;
+use futures::future::try_join_all;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 use tokio::sync::{Mutex as AsyncMutex, RwLock};
 
 use crate::committer::CommitMode;
 use crate::connection::Connection;
-use crate::key_store::{KeyStore, MemoryKeys, name_of};
+use crate::key_store::{KeyStore, MemoryKeys, name_of, name_of_ring};
 use crate::log::{AppendError, Unavailable};
-use crate::masters::{self, Masters, recognise};
-use crate::pool::Pool;
+use crate::masters::{self, Masters, place, put, recognise};
+use crate::pool::{Pool, fresh_nonce};
 
 /// Keys kept in memory; the others are fetched again.
 const CACHED_KEYS_MAX: usize = 20_000;
@@ -125,21 +128,45 @@ impl KeyVault {
         }
         let _nobody_destroys = self.moving.read().await;
         let masters = self.masters.read().await;
-        let Some(found) = masters::find(&self.store, &name_of(id), &masters).await? else {
-            return Ok(None);
+        let key = match self.of_ring(id, &masters).await? {
+            Some(key) => Some(key),
+            None => self.by_itself(id, &masters).await?,
         };
-        let key = masters.unwrap(id, &found.wrapped).map_err(KeyError::DoesNotOpen)?;
-        self.cache.insert(id, key.clone());
-        Ok(Some(key))
+        if let Some(key) = &key {
+            self.cache.insert(id, key.clone());
+        }
+        Ok(key)
     }
 
-    /// Destroys a person's key for ever, and erases its bytes from the server's disk. False when it was gone already.
+    /// The key on its ring, if it was stored on one that was not taken apart.
+    async fn of_ring(&self, id: PersonKeyId, masters: &Masters) -> Result<Option<PersonKey>, KeyError> {
+        let Some(ring) = RingId::of(id) else { return Ok(None) };
+        let Some(found) = masters::find(&self.store, &name_of_ring(ring), masters).await? else { return Ok(None) };
+        let keys = masters.unwrap_ring(ring, &found.wrapped).map_err(KeyError::DoesNotOpen)?;
+        Ok(keys.key(ring, id))
+    }
+
+    /// The key at its own place.
+    async fn by_itself(&self, id: PersonKeyId, masters: &Masters) -> Result<Option<PersonKey>, KeyError> {
+        let Some(found) = masters::find(&self.store, &name_of(id), masters).await? else { return Ok(None) };
+        masters.unwrap(id, &found.wrapped).map(Some).map_err(KeyError::DoesNotOpen)
+    }
+
+    /// Destroys a person's key for ever, and erases its bytes from the server's disk. False when it was gone already. Doing it
+    /// again after an error or a crash finishes it.
+    ///
+    /// Of several processes only the holder of the lease may do so: two that take one ring apart could bring back what the
+    /// other has destroyed.
     ///
     /// # Errors
-    /// [`KeyError::Unavailable`] when it may still be there.
+    /// [`KeyError`] when it may still be there.
     pub async fn destroy(&self, id: PersonKeyId) -> Result<bool, KeyError> {
         let _nobody_reads_or_moves = self.moving.write().await;
-        let (name, mut destroyed) = (name_of(id), false);
+        let name = name_of(id);
+        let mut destroyed = match RingId::of(id) {
+            Some(ring) => self.take_apart(ring, id).await?,
+            None => false,
+        };
         if let Some(found) = self.store.get(&name).await? {
             destroyed |= self.store.erase(&found).await?;
         }
@@ -148,6 +175,25 @@ impl KeyVault {
         }
         self.cache.remove(&id);
         Ok(destroyed)
+    }
+
+    /// Gives all keys of a ring but one their own places, and erases the ring. False when there is no such ring (any more).
+    async fn take_apart(&self, ring: RingId, gone: PersonKeyId) -> Result<bool, KeyError> {
+        let (masters, name) = (self.masters.read().await, name_of_ring(ring));
+        let mut was_there = false;
+        // a rotation that was cut off leaves it wrapped by both master keys
+        while let Some(found) = self.store.any_of(&name, 0).await? {
+            let keys = masters.unwrap_ring(ring, &found.wrapped).map_err(KeyError::DoesNotOpen)?;
+            let others = keys.keys(ring).filter(|(id, _)| *id != gone);
+            try_join_all(others.map(|(id, key)| self.keep_by_itself(id, key, &masters.present))).await?;
+            was_there |= self.store.erase(&found).await?;
+        }
+        Ok(was_there)
+    }
+
+    async fn keep_by_itself(&self, id: PersonKeyId, key: PersonKey, master: &MasterKey) -> Result<(), KeyError> {
+        let wrapped = master.wrap(id, &fresh_nonce(), &key).map_err(KeyError::DoesNotOpen)?;
+        put(&self.store, &place(&name_of(id), master), wrapped.into()).await
     }
 
     /// Lets go of a key that another process has destroyed.
@@ -176,6 +222,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
     use super::*;
     use events::RegistrationId;
+    use events::ring::RING_KEYS;
     use events::seal::NONCE_BYTES;
     use uuid::Uuid;
 
@@ -190,6 +237,25 @@ mod tests {
         assert_eq!(vault.get(id).await.unwrap().unwrap().open_bytes(ID, &sealed).unwrap(), b"x");
         vault.destroy(id).await.unwrap();
         assert!(vault.get(id).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_shared_a_ring_with_a_destroyed_key_keeps_their_own() {
+        let vault = KeyVault::in_memory(MasterKey::new([1; 32]));
+        let mut leased = Vec::new();
+        for _ in 0..3 * RING_KEYS {
+            leased.push(vault.lease().await.unwrap());
+        }
+        let gone: Vec<_> = leased.iter().map(|(id, _)| *id).step_by(5).collect();
+        for id in &gone {
+            assert_eq!((vault.destroy(*id).await, vault.destroy(*id).await), (Ok(true), Ok(false)));
+        }
+        vault.cache.clear();
+        for (id, key) in leased {
+            let sealed = key.seal_bytes(ID, &[0; NONCE_BYTES], b"x").unwrap();
+            let opened = vault.get(id).await.unwrap().map(|key| key.open_bytes(ID, &sealed));
+            assert_eq!(opened, (!gone.contains(&id)).then(|| Ok(b"x".to_vec())));
+        }
     }
 
     #[tokio::test]

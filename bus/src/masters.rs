@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use events::PersonKeyId;
+use events::ring::{KeyRing, RingId};
 use events::seal::{MasterKey, PersonKey, SealError};
 use events::secrets::{OwnerSecrets, SECRETS_BYTES};
 use uuid::Uuid;
@@ -33,17 +34,22 @@ impl Masters {
         Self { present, old: None }
     }
 
-    /// Both unwrap; the first that fits.
     pub fn unwrap(&self, id: PersonKeyId, wrapped: &[u8]) -> Result<PersonKey, SealError> {
-        match (self.present.unwrap(id, wrapped), &self.old) {
-            (Err(_), Some(old)) => old.unwrap(id, wrapped),
-            (unwrapped, _) => unwrapped,
-        }
+        self.first_that_fits(|master| master.unwrap(id, wrapped))
+    }
+
+    pub fn unwrap_ring(&self, ring: RingId, wrapped: &[u8]) -> Result<KeyRing, SealError> {
+        self.first_that_fits(|master| KeyRing::unwrapped_by(master, ring, wrapped))
     }
 
     pub fn unwrap_secrets(&self, wrapped: &[u8]) -> Result<OwnerSecrets, SealError> {
-        match (OwnerSecrets::unwrapped_by(&self.present, wrapped), &self.old) {
-            (Err(_), Some(old)) => OwnerSecrets::unwrapped_by(old, wrapped),
+        self.first_that_fits(|master| OwnerSecrets::unwrapped_by(master, wrapped))
+    }
+
+    /// Both master keys unwrap.
+    fn first_that_fits<T>(&self, unwrap: impl Fn(&MasterKey) -> Result<T, SealError>) -> Result<T, SealError> {
+        match (unwrap(&self.present), &self.old) {
+            (Err(_), Some(old)) => unwrap(old),
             (unwrapped, _) => unwrapped,
         }
     }

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::PersonKeyId;
+use events::ring::{KeyRing, RING_BYTES, RING_KEYS, RingId};
 use events::seal::{NONCE_BYTES, Nonce, PersonKey};
 use futures::future::try_join_all;
 use tokio::sync::{RwLock, Semaphore, mpsc};
 use tokio::time::Instant;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use crate::batch::BATCH_MESSAGES_MAX;
-use crate::key_store::{KeyStore, name_of};
+use crate::key_store::{KeyStore, name_of_ring};
 use crate::log::{AppendError, Unavailable};
 use crate::masters::{Masters, place};
 
@@ -20,8 +21,6 @@ use crate::masters::{Masters, place};
 const READY_MIN: usize = 64;
 /// Keys kept ready at most, for thousands a second; those that are not used stay in the bucket for nothing.
 const READY_MAX: usize = 4_096;
-/// Keys made and stored together: one full batch.
-const MADE_AT_ONCE_MAX: usize = BATCH_MESSAGES_MAX;
 /// Refills that follow one another faster than this double what is kept ready ...
 const BUSY_WITHIN: Duration = Duration::from_secs(1);
 /// ... and slower than this halve it.
@@ -127,9 +126,9 @@ impl Filler {
         self.ready.target.store(target.clamp(READY_MIN, READY_MAX), Ordering::Relaxed);
     }
 
-    /// One batch: whoever takes keys as fast as they are made gets larger ones.
+    /// Whole rings, all in one commit: whoever takes keys as fast as they are made gets more of them.
     async fn fill(&self) {
-        match self.make(self.ready.missing().min(MADE_AT_ONCE_MAX)).await {
+        match self.make(self.ready.missing().div_ceil(RING_KEYS)).await {
             Ok(made) => self.ready.add(made),
             Err(error) => {
                 tracing::warn!(%error, "keys for persons cannot be stored; trying again soon");
@@ -138,20 +137,26 @@ impl Filler {
         }
     }
 
-    /// Makes keys and stores them; they are ready only when all are stored.
-    async fn make(&self, count: usize) -> Result<Vec<(PersonKeyId, PersonKey)>, AppendError> {
+    /// Makes rings of keys and stores them; the keys are ready only when all are stored.
+    async fn make(&self, rings: usize) -> Result<Vec<(PersonKeyId, PersonKey)>, AppendError> {
         // held until they are stored: a rotation that begins waits for them
         let masters = self.masters.read().await;
         let master = &masters.present;
-        let puts = (0..count).map(|_| async {
-            let (id, key) = (PersonKeyId(Uuid::now_v7()), PersonKey::new(rand::random()));
-            let wrapped = master.wrap(id, &fresh_nonce(), &key);
+        let puts = (0..rings).map(|_| async {
+            let (id, ring) = (RingId::new(Uuid::now_v7()), fresh_ring());
+            let wrapped = ring.wrapped_by(master, id, &fresh_nonce());
             let wrapped = wrapped.map_err(|error| AppendError::Refused(error.to_string()))?;
-            self.store.put(&place(&name_of(id), master), wrapped.into()).await?;
-            Ok((id, key))
+            self.store.put(&place(&name_of_ring(id), master), wrapped.into()).await?;
+            Ok::<_, AppendError>(ring.keys(id).collect::<Vec<_>>())
         });
-        try_join_all(puts).await
+        Ok(try_join_all(puts).await?.into_iter().flatten().collect())
     }
+}
+
+fn fresh_ring() -> KeyRing {
+    let mut bytes = Zeroizing::new([0; RING_BYTES]);
+    rand::Rng::fill(&mut rand::rng(), bytes.as_mut());
+    KeyRing::new(&bytes)
 }
 
 /// 192 random bits never repeat.

@@ -9,18 +9,19 @@
 
 use bytes::Bytes;
 use events::PersonKeyId;
+use events::ring::RING_KEYS;
 use events::seal::MasterKey;
 use futures::future::try_join_all;
 use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
-use crate::key_store::Entry;
+use crate::key_store::{Entry, ring_of};
 use crate::keys::{KeyError, KeyVault};
 use crate::lease::Lease;
 use crate::masters::{CHECK, CHECK_OF_NEXT, Masters, SECRETS, check_by, is_check_of, place, put};
 use crate::pool::fresh_nonce;
 
-/// Keys wrapped anew at once: enough that their writes share commits.
+/// Entries wrapped anew at once: enough that their writes share commits.
 const AT_ONCE: usize = 64;
 
 impl KeyVault {
@@ -115,7 +116,7 @@ impl KeyVault {
         Ok(if has_ended { Scope::OldPlaces } else { Scope::Everything })
     }
 
-    /// Looks at each entry once; tells how many were wrapped anew.
+    /// Looks at each entry once; tells how many keys were wrapped anew.
     async fn pass(&self, scope: Scope, lease: &Lease) -> Result<u64, KeyError> {
         let (mut from, mut moved) = (0, 0);
         loop {
@@ -130,39 +131,39 @@ impl KeyVault {
                 return Ok(moved);
             }
             let done = try_join_all(entries.iter().map(|entry| self.wrap_anew(entry, scope, lease))).await?;
-            moved += done.into_iter().map(u64::from).sum::<u64>();
+            moved += done.into_iter().sum::<u64>();
         }
     }
 
-    /// False when nothing was to be done.
-    async fn wrap_anew(&self, entry: &Entry, scope: Scope, lease: &Lease) -> Result<bool, KeyError> {
+    /// Tells how many keys that were; none when nothing was to be done.
+    async fn wrap_anew(&self, entry: &Entry, scope: Scope, lease: &Lease) -> Result<u64, KeyError> {
         let _nobody_destroys = self.moving.read().await;
         let masters = self.masters.read().await;
         let name = entry.name.split('.').next().unwrap_or_default();
         let new_place = place(name, &masters.present);
         if entry.name == new_place || name == CHECK || name == CHECK_OF_NEXT {
-            return Ok(false);
+            return Ok(0);
         }
         let is_by_the_old = masters.old.as_ref().is_some_and(|old| entry.name == place(name, old));
         if scope == Scope::OldPlaces && !is_by_the_old {
-            return Ok(false);
+            return Ok(0);
         }
         // it may have been destroyed since it was read
         if self.store.get(&entry.name).await?.is_none_or(|there| there.sequence != entry.sequence) {
-            return Ok(false);
+            return Ok(0);
         }
         let Some(wrapped) = wrapped_anew(name, entry, &masters)? else {
             tracing::warn!(
                 sequence = entry.sequence,
                 "something in the bucket KEYS is no key of ours; it is left alone"
             );
-            return Ok(false);
+            return Ok(0);
         };
         // whoever has the lease may have destroyed it: it must not come back
         its_our_turn(lease)?;
         put(&self.store, &new_place, wrapped).await?;
         self.store.erase(entry).await?;
-        Ok(true)
+        Ok(if ring_of(name).is_some() { RING_KEYS as u64 } else { 1 })
     }
 }
 
@@ -184,6 +185,9 @@ fn wrapped_anew(name: &str, entry: &Entry, masters: &Masters) -> Result<Option<B
     let wrapped = if name == SECRETS {
         let secrets = masters.unwrap_secrets(&entry.wrapped).map_err(KeyError::DoesNotOpen)?;
         secrets.wrapped_by(&masters.present, &fresh_nonce())
+    } else if let Some(id) = ring_of(name) {
+        let ring = masters.unwrap_ring(id, &entry.wrapped).map_err(KeyError::DoesNotOpen)?;
+        ring.wrapped_by(&masters.present, id, &fresh_nonce())
     } else {
         let Ok(id) = Uuid::try_parse(name).map(PersonKeyId) else { return Ok(None) };
         let key = masters.unwrap(id, &entry.wrapped).map_err(KeyError::DoesNotOpen)?;

@@ -25,6 +25,7 @@ pub mod outcome;
 pub mod policy;
 pub mod record;
 pub mod retry;
+pub mod ring;
 pub mod schedule;
 pub mod seal;
 pub mod secrets;

@@ -87,7 +87,7 @@ pub async fn complete(
         Err(error) => Err(error.into()),
     };
     if done.as_ref().is_err_and(DeskError::surely_not_stored) {
-        intake::discard(world, None, Some(name));
+        intake::discard(world, None, name);
     }
     done
 }

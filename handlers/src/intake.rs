@@ -146,10 +146,9 @@ pub async fn submit(
         Ok(registration) => return Ok(Accepted { registration, repeated: false, warnings }),
         Err(error) => error,
     };
-    if error.surely_not_stored() {
+    if error.surely_not_stored() && submission.proof.is_some() {
         // no history will ever name them, so nobody would find them when the person is to be forgotten
-        let proof = submission.proof.as_ref().map(|_| proof_name(id, person_key));
-        discard(world, Some(person_key), proof);
+        discard(world, Some(person_key), proof_name(id, person_key));
     }
     if matches!(error, IntakeError::Journal(JournalError::Append(AppendError::Conflict { .. }))) {
         return Box::pin(repeated(world, shard, id, &submission, warnings)).await;
@@ -193,14 +192,16 @@ pub(crate) fn check_writable(world: &World) -> Result<(), JournalError> {
     }
 }
 
-/// Destroys a key and erases a file that no record names. Nobody waits for it: whoever asked is told at once, and an outage
-/// that refused the record may last.
-pub(crate) fn discard(world: &World, key: Option<PersonKeyId>, file: Option<String>) {
+/// Erases a file that no record names, and destroys the key that is its alone. Nobody waits for it: whoever asked is told at
+/// once, and an outage that refused the record may last.
+pub(crate) fn discard(world: &World, key: Option<PersonKeyId>, file: String) {
     let (keys, objects) = (Arc::clone(&world.keys), Arc::clone(&world.objects));
+    // only who does the work destroys keys
+    let key = key.filter(|_| world.lease.is_held());
     tokio::spawn(async move {
         let mut pause = DISCARD_PAUSE;
         for _ in 0..DISCARD_TRIES {
-            match discard_once(&keys, &*objects, key, file.as_deref()).await {
+            match discard_once(&keys, &*objects, key, &file).await {
                 Ok(()) => return,
                 Err(error) => tracing::debug!(%error, "what a refused request left cannot be erased yet"),
             }
@@ -215,15 +216,13 @@ async fn discard_once(
     keys: &KeyVault,
     objects: &dyn ObjectStore,
     key: Option<PersonKeyId>,
-    file: Option<&str>,
+    file: &str,
 ) -> Result<(), PrivateError> {
     // the key first: without it the file cannot be read
     if let Some(key) = key {
         keys.destroy(key).await?;
     }
-    if let Some(file) = file {
-        objects.erase(file).await?;
-    }
+    objects.erase(file).await?;
     Ok(())
 }
 
@@ -343,7 +342,7 @@ mod tests {
         let (keys, objects) = (KeyVault::in_memory(MasterKey::new([1; 32])), MemoryObjects::default());
         let (key, _) = keys.lease().await.unwrap();
         objects.put("proof/1", Bytes::from_static(b"x")).await.unwrap();
-        discard_once(&keys, &objects, Some(key), Some("proof/1")).await.unwrap();
+        discard_once(&keys, &objects, Some(key), "proof/1").await.unwrap();
         assert!(keys.get(key).await.unwrap().is_none());
         assert!(objects.get("proof/1").await.is_err());
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use events::ring::{KeyRing, RING_KEYS, RingId};
 use events::seal::{MasterKey, NONCE_BYTES};
 use regflow_bus::testing::TestServer;
 use regflow_bus::{Bus, BusError, BusOptions, KeyError, Lease, LeaseOptions, ObjectStore};
@@ -69,7 +70,10 @@ async fn a_rotation_wraps_every_key_anew_and_leaves_nothing_that_the_old_master_
     let (pseudonym, token) = (first.keys.pseudonym("t", "a@b.c"), first.keys.link_key().code(registration));
     let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let stream = jetstream.get_stream("KV_KEYS").await.unwrap();
-    let old_place = format!("$KV.KEYS.{}.*", sealed[0].0.0.as_simple());
+    // one ring stays whole, one is taken apart before the rotation
+    let taken_apart = sealed.pop().unwrap().0;
+    assert!(first.keys.destroy(taken_apart).await.unwrap());
+    let old_place = format!("$KV.KEYS.ring_{}.*", RingId::of(sealed[0].0).unwrap().uuid().as_simple());
     let by_the_old = stream.direct_get_next_for_subject(old_place, None).await.unwrap().payload;
     assert!(is_on_disk(server.data_dir(), &by_the_old));
     drop(first);
@@ -105,11 +109,18 @@ async fn a_rotation_wraps_every_key_anew_and_leaves_nothing_that_the_old_master_
     let mut looked_at = 0;
     while let Ok(message) = stream.direct_get_next_for_subject("$KV.KEYS.>", Some(from)).await {
         let name = message.subject.trim_start_matches("$KV.KEYS.").split('.').next().unwrap().to_owned();
-        let id = uuid::Uuid::try_parse(&name).unwrap_or_default();
-        assert!(old.unwrap(events::PersonKeyId(id), &message.payload).is_err(), "{}", message.subject);
+        let (of_ring, name) = name.strip_prefix("ring_").map_or((false, name.as_str()), |name| (true, name));
+        let id = uuid::Uuid::try_parse(name).unwrap_or_default();
+        let opens = if of_ring {
+            KeyRing::unwrapped_by(&old, RingId::parse(name).unwrap(), &message.payload).is_ok()
+        } else {
+            old.unwrap(events::PersonKeyId(id), &message.payload).is_ok()
+        };
+        assert!(!opens, "{}", message.subject);
         (from, looked_at) = (message.sequence + 1, looked_at + 1);
     }
-    assert!(looked_at > 200);
+    assert!(looked_at > 31 + 200 / RING_KEYS, "31 by themselves, the rings, checks and secrets");
+    assert!(third.keys.get(taken_apart).await.unwrap().is_none());
 }
 
 #[tokio::test]

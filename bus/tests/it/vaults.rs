@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use events::PersonKeyId;
+use events::ring::{RING_KEYS, RingId};
 use events::seal::{MasterKey, NONCE_BYTES};
 use events::subject::{self, NOTIFY_STREAM};
 use futures::future::join_all;
@@ -33,16 +35,55 @@ async fn a_destroyed_key_is_gone_from_the_server_and_from_its_disk() {
     let server = TestServer::start().await.unwrap();
     let bus = server.bus().await.unwrap();
     let (id, _) = bus.keys.lease().await.unwrap();
-    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    let stream = jetstream.get_stream("KV_KEYS").await.unwrap();
-    let subject = format!("$KV.KEYS.{}.*", id.0.as_simple());
-    let wrapped = stream.direct_get_next_for_subject(subject, None).await.unwrap().payload;
-    assert!(is_on_disk(server.data_dir(), &wrapped));
+    let ring = ring_of(&server, id).await;
+    assert!(is_on_disk(server.data_dir(), &ring));
     assert!(bus.keys.destroy(id).await.unwrap());
     assert!(bus.keys.get(id).await.unwrap().is_none());
     assert!(server.bus().await.unwrap().keys.get(id).await.unwrap().is_none());
-    assert!(!is_on_disk(server.data_dir(), &wrapped));
+    assert!(!is_on_disk(server.data_dir(), &ring));
     assert!(!bus.keys.destroy(id).await.unwrap());
+}
+
+/// The message of the ring that a key was stored on.
+async fn ring_of(server: &TestServer, id: PersonKeyId) -> Bytes {
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let stream = jetstream.get_stream("KV_KEYS").await.unwrap();
+    let subject = format!("$KV.KEYS.ring_{}.*", RingId::of(id).unwrap().uuid().as_simple());
+    stream.direct_get_next_for_subject(subject, None).await.unwrap().payload
+}
+
+#[tokio::test]
+async fn a_ring_that_is_taken_apart_is_found_whole_by_all_at_any_moment_and_again_after_a_crash() {
+    let server = TestServer::start().await.unwrap();
+    let (bus, other) = (server.bus().await.unwrap(), server.bus().await.unwrap());
+    let registration = new_id();
+    let mut sealed = Vec::new();
+    for _ in 0..RING_KEYS {
+        let (id, key) = bus.keys.lease().await.unwrap();
+        sealed.push((id, key.seal_bytes(registration, &[1; NONCE_BYTES], b"secret").unwrap()));
+    }
+    let gone = sealed.remove(7).0;
+    assert!(sealed.iter().all(|(id, _)| RingId::of(*id) == RingId::of(gone)), "a ring is handed out as a whole");
+    let ring = ring_of(&server, gone).await;
+    let opens_all = async |bus: &Bus| {
+        for (id, sealed) in &sealed {
+            let key = bus.keys.get(*id).await.unwrap().unwrap();
+            assert_eq!(key.open_bytes(registration, sealed).unwrap(), b"secret");
+        }
+    };
+    let (destroyed, ()) = tokio::join!(bus.keys.destroy(gone), opens_all(&other));
+    assert_eq!(destroyed, Ok(true));
+
+    // as if it had stopped before the ring was erased: the ring is there beside the others' own places
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let master = server.options().unwrap().master.fingerprint();
+    let subject = format!("$KV.KEYS.ring_{}.{master}", RingId::of(gone).unwrap().uuid().as_simple());
+    jetstream.publish(subject, ring.clone()).await.unwrap().await.unwrap();
+    let after = server.bus().await.unwrap();
+    assert!(after.keys.get(gone).await.unwrap().is_some());
+    assert_eq!((after.keys.destroy(gone).await, after.keys.destroy(gone).await), (Ok(true), Ok(false)));
+    opens_all(&server.bus().await.unwrap()).await;
+    assert!(after.keys.get(gone).await.unwrap().is_none() && !is_on_disk(server.data_dir(), &ring));
 }
 
 fn is_on_disk(folder: &Path, wanted: &Bytes) -> bool {
