@@ -41,7 +41,7 @@ use crate::telemetry::Telemetry;
 
 /// Its reason is a measurement: see Cargo.toml.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Wrong usage or settings.
 const EXIT_USAGE: u8 = 2;

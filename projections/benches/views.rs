@@ -16,7 +16,7 @@ use regflow_projections::{AnalyticsView, Filter, MetricsFilter, StatusView, Wind
 
 /// As the binary has it: the views allocate much.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Rows on a page of a list, as people ask for them.
 const LIST_ROWS: usize = 50;
