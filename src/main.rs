@@ -55,7 +55,13 @@ fn main() -> ExitCode {
     if let Command::PacketWorker(args) = &command {
         return ended(press::work(args).map(|()| true));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut threads = if matches!(command, Command::Sandbox(_)) {
+        // it stands for others' machines, and must not take more of ours than it needs
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = match threads.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("failed to start the runtime: {error}"), 1),
     };

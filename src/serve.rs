@@ -38,7 +38,7 @@ use crate::telemetry;
 pub const NATS_FOLDER: &str = "nats";
 /// The views' folder below the data folder.
 pub const VIEWS_FOLDER: &str = "views";
-/// What the engine has folded, so that a start is quick; stands among the views, because it is as disposable.
+/// What the engine has folded, so that a start is quick; not among the views, so that deleting those does not cost it.
 const SNAPSHOT_FILE: &str = "engine.snapshot";
 /// What was verified of the log, below the data folder.
 pub const TRUST_FOLDER: &str = "trust";
@@ -151,7 +151,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
 
     let log = world.log.clone();
     let (views, feeders) = Views::start(views, log.clone(), system_clock, readers_end.clone()).await?;
-    let snapshot = views_folder.join(SNAPSHOT_FILE);
+    let snapshot = settings.server.data.join(SNAPSHOT_FILE);
     let engine = Engine::resume(world.clone(), engine_options(&settings), snapshot).await;
     let (engine, follow) = engine.context("failed to follow the log")?;
     let (ready, handle) = (both(views.ready(), engine.ready()), engine.handle());

@@ -113,7 +113,7 @@ async fn killed_between_any_two_steps_nothing_is_registered_twice_and_nothing_is
     for life in lives() {
         live(&stage, &life, &mut open, &mut ids).await;
     }
-    assert!(stage.data.path().join("views/engine.snapshot").exists(), "no life that was cut off left a snapshot");
+    assert!(stage.data.path().join("engine.snapshot").exists(), "no life that was cut off left a snapshot");
     let mut service = stage.start().await;
     let asked = Instant::now();
     while !open.is_empty() {

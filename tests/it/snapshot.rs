@@ -27,7 +27,7 @@ async fn stage() -> Stage {
 }
 
 fn snapshot(stage: &Stage) -> PathBuf {
-    stage.data.path().join("views/engine.snapshot")
+    stage.data.path().join("engine.snapshot")
 }
 
 /// A service whose log lines go to a file, and that file.

@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_is_read_again_and_nobody_else_may_read_it() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("views/engine.snapshot");
+        let path = folder.path().join("data/engine.snapshot");
         assert!(read_again(&path, 5).await.unwrap().is_none());
         let bytes = write(path.clone(), empty()).await.unwrap().unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), bytes);
