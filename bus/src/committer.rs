@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use events::Sequence;
+use events::record::RecordHash;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
@@ -18,9 +19,11 @@ use tokio::time::Instant;
 use crate::batch::{BATCH_MESSAGES_MAX, Guard, Outgoing, send_batch, send_one};
 use crate::connection::Connection;
 use crate::direct::Direct;
+use crate::echo::Echo;
 use crate::log::{AppendError, Unavailable};
 use crate::meters;
 use crate::settle::settle_all;
+use crate::whole::RawMessage;
 
 /// Messages that may wait for the next commit; the next one waits for a place.
 const QUEUE_MESSAGES_MAX: usize = 8_192;
@@ -52,25 +55,35 @@ pub struct Committer {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub message: Outgoing,
+    /// Of what it says, where that is known.
+    hash: Option<RecordHash>,
     since: Instant,
     done: oneshot::Sender<Result<Sequence, AppendError>>,
 }
 
 impl Committer {
-    pub(crate) fn start(connection: Connection, direct: Direct, mode: CommitMode) -> Self {
+    /// `echo` is told what is stored.
+    pub(crate) fn start(connection: Connection, direct: Direct, mode: CommitMode, echo: Option<Echo>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_MESSAGES_MAX);
-        tokio::spawn(Task { connection, direct, mode, jobs, waiting: VecDeque::new() }.run());
+        tokio::spawn(Task { connection, direct, mode, echo, jobs, waiting: VecDeque::new() }.run());
         Self { queue }
     }
 
-    /// Stores one message and returns its sequence. Answers within a bounded time, whatever the server does.
+    /// Stores one message and returns its sequence. Answers within a bounded time, whatever the server does. `hash` is that of
+    /// the payload, where it is known.
     ///
     /// # Errors
     /// [`AppendError`]; only `Unknown` leaves open whether the message is stored.
-    pub async fn commit(&self, subject: String, guard: Guard, payload: Bytes) -> Result<Sequence, AppendError> {
+    pub async fn commit(
+        &self,
+        subject: String,
+        guard: Guard,
+        payload: Bytes,
+        hash: Option<RecordHash>,
+    ) -> Result<Sequence, AppendError> {
         let message = Outgoing { subject: subject.into(), guard, headers: HeaderMap::new(), payload };
         let (done, answer) = oneshot::channel();
-        let job = Job { message, since: Instant::now(), done };
+        let job = Job { message, hash, since: Instant::now(), done };
         let full = || Unavailable::new("queue a record", "too many records wait to be stored");
         self.queue.send_timeout(job, QUEUE_WAIT_MAX).await.map_err(|_| full())?;
         // the task is gone only when the runtime shuts down
@@ -89,12 +102,21 @@ impl Job {
         // nobody waits any more: whoever asked will reload
         let _ = self.done.send(result);
     }
+
+    fn stored_at(&self, sequence: Sequence) -> RawMessage {
+        let Outgoing { subject, payload, .. } = self.message.clone();
+        match self.hash {
+            Some(hash) => RawMessage::hashed(sequence, subject, payload, hash),
+            None => RawMessage::new(sequence, subject, payload),
+        }
+    }
 }
 
 struct Task {
     connection: Connection,
     direct: Direct,
     mode: CommitMode,
+    echo: Option<Echo>,
     jobs: mpsc::Receiver<Job>,
     /// Taken from the queue, not yet part of a commit.
     waiting: VecDeque<Job>,
@@ -140,7 +162,7 @@ impl Task {
         let mut parts = vec![round];
         while let Some(mut part) = parts.pop() {
             match send_batch(&self.connection, &part).await {
-                Ok(ack) => finish_stored(part, ack.sequence),
+                Ok(ack) => self.finish_stored(part, ack.sequence),
                 Err(AppendError::Unknown) => settle_all(&self.direct, part).await,
                 Err(error @ (AppendError::Unavailable(_) | AppendError::ReadOnly(_))) => finish_failed(part, &error),
                 Err(AppendError::Conflict { .. } | AppendError::TooLarge) if part.len() > HALVE_ABOVE => {
@@ -172,10 +194,23 @@ impl Task {
         while let Some((job, answer)) = answers.next().await {
             match answer {
                 Err(AppendError::Unknown) => unknown.push(job),
-                answer => job.finish(answer.map(|ack| ack.sequence)),
+                Ok(ack) => self.finish_stored(vec![job], ack.sequence),
+                Err(error) => job.finish(Err(error)),
             }
         }
         settle_all(&self.direct, unknown).await;
+    }
+
+    /// A batch stands in the stream without gaps and in its order; the answer names the last one.
+    fn finish_stored(&self, part: Vec<Job>, last: Sequence) {
+        let first = last + 1 - part.len() as u64;
+        if let Some(echo) = &self.echo {
+            let messages = || part.iter().zip(first..).map(|(job, sequence)| job.stored_at(sequence)).collect();
+            echo.tell(part.len(), self.connection.times_made(), messages);
+        }
+        for (job, sequence) in part.into_iter().zip(first..) {
+            job.finish(Ok(sequence));
+        }
     }
 }
 
@@ -206,14 +241,6 @@ fn take_round(waiting: &mut VecDeque<Job>) -> Vec<Job> {
     round
 }
 
-/// A batch stands in the stream without gaps and in its order; the answer names the last one.
-fn finish_stored(part: Vec<Job>, last: Sequence) {
-    let first = last + 1 - part.len() as u64;
-    for (job, sequence) in part.into_iter().zip(first..) {
-        job.finish(Ok(sequence));
-    }
-}
-
 fn finish_failed(part: Vec<Job>, error: &AppendError) {
     for job in part {
         job.finish(Err(error.clone()));
@@ -232,6 +259,7 @@ mod tests {
                 headers: HeaderMap::new(),
                 payload: vec![0; *bytes].into(),
             },
+            hash: None,
             since: Instant::now(),
             done: oneshot::channel().0,
         };

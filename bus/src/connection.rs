@@ -79,6 +79,11 @@ impl Connection {
         self.signs.connected.subscribe()
     }
 
+    /// How often the connection was made; another number at once when it is another one, before anything comes over it.
+    pub fn times_made(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
     /// How many errors the server has sent so far.
     pub fn refusals(&self) -> u64 {
         self.signs.refused.borrow().0

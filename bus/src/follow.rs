@@ -38,6 +38,10 @@ pub(crate) struct NatsFollow {
     connection: Connection,
     /// Nothing while the server is away.
     messages: Option<Stream>,
+    /// The name of the consumer that they come from.
+    consumer: String,
+    /// Over which connection the stream was last compared with what was seen; nothing before that was done.
+    compared_over: Option<u64>,
     /// Messages that the present consumer has brought.
     brought: u64,
     connected: watch::Receiver<u64>,
@@ -82,6 +86,8 @@ impl NatsFollow {
         Self {
             connection,
             messages: None,
+            consumer: String::new(),
+            compared_over: None,
             brought: 0,
             connected,
             seen: after,
@@ -98,14 +104,40 @@ impl NatsFollow {
     async fn reopen(&mut self, head: Head) -> Result<(), Unavailable> {
         self.messages = None;
         self.connected.mark_unchanged();
-        let (messages, pending) = messages(&self.connection, self.seen + 1).await?;
+        let (messages, consumer, pending) = messages(&self.connection, self.seen + 1).await?;
         if pending == 0 {
             self.caught_up = true;
             self.checked = head.last_sequence;
         }
-        (self.messages, self.brought, self.anew) = (Some(messages), 0, true);
+        (self.messages, self.consumer, self.brought, self.anew) = (Some(messages), consumer, 0, true);
         self.heard = Instant::now();
         Ok(())
+    }
+
+    /// The last sequence that was handed out.
+    pub const fn seen(&self) -> Sequence {
+        self.seen
+    }
+
+    /// Over which connection the stream was last compared with what was seen.
+    pub const fn compared_over(&self) -> Option<u64> {
+        self.compared_over
+    }
+
+    /// Ends the reading; gives what [`Self::behind`] wants to go on later. The server would forget the consumer by itself, but until
+    /// then it looks after it with each message.
+    pub fn end(self) -> Head {
+        let Self { connection, messages, consumer, start, .. } = self;
+        if messages.is_some() {
+            tokio::spawn(async move {
+                let stream = connection.jetstream.get_stream_no_info(subject::EVENTS_STREAM).await;
+                if let Ok(stream) = stream {
+                    // gone already, or forgotten soon
+                    let _ = stream.delete_consumer(&consumer).await;
+                }
+            });
+        }
+        start
     }
 
     /// Waits for the next message, at most until `deadline`.
@@ -192,6 +224,7 @@ impl NatsFollow {
 
     async fn compare_and_reopen(&mut self) -> Result<(), FollowError> {
         self.messages = None;
+        let connection = self.connection.times_made();
         let head = head(&self.connection).await?;
         if head.incarnation != self.start.incarnation {
             return Err(FollowError::Replaced);
@@ -199,7 +232,9 @@ impl NatsFollow {
         if head.last_sequence < self.seen {
             return Err(FollowError::Rewound { seen: self.seen, last: head.last_sequence });
         }
-        Ok(self.reopen(head).await?)
+        self.reopen(head).await?;
+        self.compared_over = Some(connection);
+        Ok(())
     }
 
     /// Whether the stream has grown behind the back of a silent consumer, or was cut.
@@ -216,8 +251,8 @@ impl NatsFollow {
     }
 }
 
-/// Everything of the log from a place on, and how much of it is there by now.
-pub(crate) async fn messages(connection: &Connection, first: Sequence) -> Result<(Stream, u64), Unavailable> {
+/// Everything of the log from a place on, the name of the consumer that brings it, and how much of it is there by now.
+pub(crate) async fn messages(connection: &Connection, first: Sequence) -> Result<(Stream, String, u64), Unavailable> {
     let unavailable = |error: &dyn std::error::Error| Unavailable::new("follow the log", error);
     let config = Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: first },
@@ -234,7 +269,7 @@ pub(crate) async fn messages(connection: &Connection, first: Sequence) -> Result
     let consumer = stream.create_consumer(config).await.map_err(|error| unavailable(&error))?;
     let asking = consumer.stream().max_messages_per_batch(ASKED_MESSAGES).max_bytes_per_batch(ASKED_BYTES);
     let messages = asking.heartbeat(HEARTBEAT).messages().await.map_err(|error| unavailable(&error))?;
-    Ok((messages, consumer.cached_info().num_pending))
+    Ok((messages, consumer.cached_info().name.clone(), consumer.cached_info().num_pending))
 }
 
 fn heard(next: Result<Message, MessagesError>) -> Heard {

@@ -52,7 +52,7 @@ impl KeyStore {
         let stream = connection.jetstream.get_stream_no_info(KEYS_STREAM).await;
         let stream = stream.map_err(|error| Unavailable::new("open the vault of keys", error))?;
         let direct = Direct::open(&connection, KEYS_STREAM).await?;
-        let committer = Committer::start(connection, direct.clone(), mode);
+        let committer = Committer::start(connection, direct.clone(), mode, None);
         Ok(Self::Nats(Box::new(NatsKeys { stream, direct, committer })))
     }
 
@@ -66,7 +66,7 @@ impl KeyStore {
         match self {
             Self::Nats(keys) => {
                 let subject = format!("{KEYS_PREFIX}{name}");
-                keys.committer.commit(subject, Guard::LastOfSubject(sequence), wrapped).await.map(drop)
+                keys.committer.commit(subject, Guard::LastOfSubject(sequence), wrapped, None).await.map(drop)
             }
             Self::Memory(keys) => lock(keys).replace(name, sequence, wrapped),
         }

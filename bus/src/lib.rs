@@ -20,6 +20,7 @@ mod connection;
 mod convoy;
 mod direct;
 mod durability;
+mod echo;
 mod embedded;
 mod ensure;
 mod follow;
@@ -73,7 +74,7 @@ pub use nats_log::NatsLog;
 pub use notify::{Notification, NotifyError, NotifyLog};
 pub use objects::{MemoryObjects, NatsObjects, OBJECT_BYTES_MAX, ObjectError, ObjectStore};
 pub use outbox::{Again, Deliveries, Delivery, Outbox, Recipient, Since, Standing};
-pub use raw::{RawError, raw_ceiling, raw_length, raw_read};
+pub use raw::{RawError, raw_ceiling, raw_length, raw_notified, raw_read};
 pub use read_only::ReadOnlyLog;
 pub use topology::{Topology, TopologyFileError};
 pub use trust::{

@@ -31,7 +31,7 @@ pub struct NatsLog {
 impl NatsLog {
     pub(crate) async fn open(connection: Connection, mode: CommitMode, tail: Tail) -> Result<Self, Unavailable> {
         let direct = Direct::open(&connection, subject::EVENTS_STREAM).await?;
-        let committer = Committer::start(connection.clone(), direct.clone(), mode);
+        let committer = Committer::start(connection.clone(), direct.clone(), mode, Some(tail.echo()));
         Ok(Self { connection, direct, committer, tail })
     }
 
@@ -39,7 +39,7 @@ impl NatsLog {
         let hash = hash_of(&bytes);
         let guard = Guard::LastOfSubject(previous.map_or(0, |link| link.sequence));
         let started = Instant::now();
-        let stored = self.committer.commit(subject, guard, bytes).await;
+        let stored = self.committer.commit(subject, guard, bytes, Some(hash)).await;
         meters::written(subject::EVENTS_STREAM, started, &stored);
         Ok(Link { sequence: stored?, hash })
     }

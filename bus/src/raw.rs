@@ -58,6 +58,17 @@ pub async fn raw_length(url: &str) -> Result<u64, RawError> {
     Ok(crate::nats_log::head(&connection).await?.last_sequence)
 }
 
+/// Notifications that were stored so far.
+///
+/// # Errors
+/// [`RawError`] when the server is away or has no such stream.
+pub async fn raw_notified(url: &str) -> Result<u64, RawError> {
+    let connection = Connection::open(url, &Access::default(), Duration::from_secs(10)).await?;
+    let stream = connection.jetstream.get_stream(subject::NOTIFY_STREAM).await;
+    let stream = stream.map_err(|error| Unavailable::new("look at the stream of notifications", error))?;
+    Ok(stream.cached_info().state.last_sequence)
+}
+
 /// Messages that a reader gets from the log in order, asked for as every reader of ours does, and how long it takes: nothing is
 /// decoded. What every replay is compared with.
 ///
@@ -68,7 +79,7 @@ pub async fn raw_read(url: &str) -> Result<(u64, Duration), RawError> {
     let connection = Connection::open(url, &Access::default(), Duration::from_secs(10)).await?;
     let end = crate::nats_log::head(&connection).await?.last_sequence;
     let started = Instant::now();
-    let (mut messages, _) = crate::follow::messages(&connection, 1).await?;
+    let (mut messages, ..) = crate::follow::messages(&connection, 1).await?;
     let (mut read, mut at) = (0, 0);
     while at < end {
         let next = tokio::time::timeout(REQUEST_TIMEOUT, messages.next()).await;

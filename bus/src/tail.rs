@@ -2,7 +2,8 @@
 //!
 //! Engine, views, notifications and the verifier all want each message soon after it is stored. With a consumer each, the
 //! server would send, and we would parse, every message five times. So one reader goes ahead and keeps what came last; who
-//! is further behind reads the stream in a [convoy](crate::convoy), or for itself, until it has caught up with that.
+//! is further behind reads the stream in a [convoy](crate::convoy), or for itself, until it has caught up with that. Under load
+//! what this process stores itself is not read at all: its acknowledgement tells it (`echo.rs`).
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::connection::Connection;
 use crate::convoy::{Convoy, Member};
+use crate::echo::{Ear, Echo, echo};
 use crate::follow::NatsFollow;
 use crate::kept::{KeptPage, PAGE_MESSAGES_MAX, PAGE_WAIT, Shared};
 use crate::log::{Follow, FollowError, FollowItem, Head, Page};
@@ -35,6 +37,9 @@ struct Handle {
     convoy: Mutex<Weak<Convoy>>,
     /// Changes with each page; ends with the reader.
     news: OnceLock<watch::Receiver<u64>>,
+    echo: Echo,
+    /// Nothing once reading has begun.
+    ear: Mutex<Option<Ear>>,
     end: CancellationToken,
     _end: DropGuard,
 }
@@ -72,7 +77,14 @@ impl Tail {
     pub fn new(connection: Connection) -> Self {
         let end = CancellationToken::new();
         let (shared, news, _end) = (Arc::default(), OnceLock::new(), end.clone().drop_guard());
-        Self(Arc::new(Handle { connection, shared, convoy: Mutex::default(), news, end, _end }))
+        let (echo, ear) = echo();
+        let (convoy, ear) = (Mutex::default(), Mutex::new(Some(ear)));
+        Self(Arc::new(Handle { connection, shared, convoy, news, echo, ear, end, _end }))
+    }
+
+    /// Where whoever stores something tells so.
+    pub fn echo(&self) -> Echo {
+        self.0.echo.clone()
     }
 
     /// Follows everything behind a place.
@@ -95,7 +107,8 @@ impl Tail {
         let (sender, news) = watch::channel(0);
         let follow = NatsFollow::behind(self.0.connection.clone(), head.last_sequence, head);
         self.0.shared.lock().begin(head.last_sequence);
-        let reader = Reader { connection: self.0.connection.clone(), shared: Arc::clone(&self.0.shared), sender };
+        let ear = self.0.ear.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(|| echo().1);
+        let reader = Reader { connection: self.0.connection.clone(), shared: Arc::clone(&self.0.shared), sender, ear };
         let end = self.0.end.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -148,13 +161,17 @@ struct Reader {
     connection: Connection,
     shared: Arc<Shared>,
     sender: watch::Sender<u64>,
+    ear: Ear,
 }
 
 impl Reader {
-    async fn run(self, mut follow: NatsFollow) {
+    async fn run(mut self, mut follow: NatsFollow) {
         loop {
             match follow.next_raw(PAGE_MESSAGES_MAX, PAGE_WAIT).await {
-                Ok(page) => self.keep(page),
+                Ok(page) => {
+                    self.keep(page);
+                    follow = self.listen(follow).await;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the end of the log is lost; its readers look for themselves");
                     self.shared.lock().give_up();
@@ -163,6 +180,22 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// While all that comes is told, that is kept; then the reading goes on behind it.
+    async fn listen(&mut self, follow: NatsFollow) -> NatsFollow {
+        let mut seen = follow.seen();
+        let Some(connection) = follow.compared_over() else { return follow };
+        if !self.ear.hears_all_behind(seen, connection) {
+            return follow;
+        }
+        let start = follow.end();
+        while let Some(items) = self.ear.next(seen, connection).await {
+            seen = items.last().map_or(seen, |message| message.sequence);
+            self.keep(RawPage { items, caught_up: true, anew: false });
+        }
+        self.ear.stop();
+        NatsFollow::behind(self.connection.clone(), seen, start)
     }
 
     fn keep(&self, page: RawPage) {

@@ -94,6 +94,11 @@ impl RawMessage {
         Self { sequence, subject, hash: hash_of(&payload), payload }
     }
 
+    /// The same of one whose hash is known.
+    pub(crate) const fn hashed(sequence: Sequence, subject: Subject, payload: Bytes, hash: RecordHash) -> Self {
+        Self { sequence, subject, payload, hash }
+    }
+
     pub(crate) const fn hash(&self) -> RecordHash {
         self.hash
     }

@@ -12,8 +12,8 @@ use tracing::Span;
 
 use crate::{meters, told};
 
-/// Records read at once.
-const PAGE_RECORDS_MAX: usize = 512;
+/// Records read at once: more than come while notifications are gathered, else they would fall behind under load.
+const PAGE_RECORDS_MAX: usize = 4_096;
 /// How long a page waits for its first record.
 const PAGE_WAIT: Duration = Duration::from_secs(1);
 /// Notifications are gathered for so long: each publish costs the server a flush to disk that registrations wait for.
@@ -81,6 +81,7 @@ impl Notifier {
 
     async fn publish_page(&mut self, follow: &mut dyn Follow) -> Result<(), PublishError> {
         let page = follow.next_page(PAGE_RECORDS_MAX, PAGE_WAIT).await?;
+        let is_behind = page.items.len() == PAGE_RECORDS_MAX;
         let mut batch = Vec::new();
         let mut position = self.position;
         for item in page.items {
@@ -103,7 +104,9 @@ impl Notifier {
             self.notify.publish(batch).await?;
             meters::notified(told);
             drop(spans);
-            tokio::time::sleep(GATHER).await;
+            if !is_behind {
+                tokio::time::sleep(GATHER).await;
+            }
         }
         self.position = position;
         Ok(())

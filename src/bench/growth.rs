@@ -84,6 +84,7 @@ async fn fill(args: &BenchArgs, service: &Service) -> anyhow::Result<Filled> {
 async fn measured_window(service: &Service, client: &Client, load: Load) -> anyhow::Result<Value> {
     let before = service.usage().await?;
     let measured = load.run(client, load.first).await?;
+    service.until_notified(&before, load.count).await?;
     let after = service.usage().await?;
     Ok(window(&load, &measured, &before, &after))
 }

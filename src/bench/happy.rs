@@ -92,7 +92,9 @@ async fn alone(client: &Client, first: usize) -> anyhow::Result<Value> {
 
 /// What every load has in its report, with the raw server's figure for messages of the same number and size.
 pub async fn figures(service: &Service, load: &Load, measured: &Measured, before: &Usage) -> anyhow::Result<Value> {
-    let (after, accepted) = (service.usage().await?, measured.accepted);
+    let accepted = measured.accepted;
+    let notified_ms = service.until_notified(before, accepted).await?;
+    let after = service.usage().await?;
     let raw = report::raw(service, before, &after, accepted, measured.rate()).await?;
     let offered = match load.pace {
         Pace::InFlight(_) => None,
@@ -114,6 +116,7 @@ pub async fn figures(service: &Service, load: &Load, measured: &Measured, before
         "cpu_ms_per_registration": after.cpu_each(before, accepted),
         "peak_rss_mb": after.peak(),
         "disk_bytes_per_registration": round(after.disk_each(before, accepted)),
+        "notified_after_ms": round(notified_ms),
     });
     report::add(&mut told, raw);
     Ok(told)

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use super::client::millis;
 use super::stats::{round, round3};
 use super::usage;
 use crate::serve::{self, ServiceFile};
@@ -17,6 +18,9 @@ use crate::serve::{self, ServiceFile};
 const SANDBOX_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a service may take until it is ready, and until it has stopped: with a long log both take a while.
 const SERVICE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How often the number of notifications is looked at.
+const NOTIFIED_POLL: Duration = Duration::from_millis(20);
 
 /// A folder for everything, and a sandbox; services come and go on them.
 pub struct Stage {
@@ -113,7 +117,23 @@ impl Service {
             rss_mb: (usage::rss_mb(own)?, usage::rss_mb(nats)?),
             disk_bytes: usage::folder_bytes(&self.data.join(serve::NATS_FOLDER))?,
             records: bus::raw_length(&self.file.nats_url).await.context("failed to ask the log for its length")?,
+            notified: self.notified().await?,
         })
+    }
+
+    async fn notified(&self) -> anyhow::Result<u64> {
+        bus::raw_notified(&self.file.nats_url).await.context("failed to ask for the number of notifications")
+    }
+
+    /// Waits until outsiders have been told of all these registrations as well, which belongs to what they cost; gives the
+    /// milliseconds that it took.
+    pub async fn until_notified(&self, before: &Usage, registrations: usize) -> anyhow::Result<f64> {
+        let started = Instant::now();
+        while self.notified().await? < before.notified + registrations as u64 {
+            ensure!(started.elapsed() < SERVICE_TIMEOUT, "not all registrations were told of in time");
+            tokio::time::sleep(NOTIFIED_POLL).await;
+        }
+        Ok(millis(started))
     }
 
     /// The folder of the views; nobody may touch it while the service runs.
@@ -148,6 +168,8 @@ pub struct Usage {
     disk_bytes: u64,
     /// In the log.
     records: u64,
+    /// Notifications.
+    notified: u64,
 }
 
 impl Usage {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::regflow;
 
 /// What every load tells.
-const OF_A_LOAD: [&str; 14] = [
+const OF_A_LOAD: [&str; 15] = [
     "/registrations_per_second",
     "/submit_ms/p50",
     "/submit_ms/p99",
@@ -18,6 +18,7 @@ const OF_A_LOAD: [&str; 14] = [
     "/cpu_ms_per_registration/nats_server",
     "/peak_rss_mb/regflow",
     "/disk_bytes_per_registration",
+    "/notified_after_ms",
     "/raw_server_messages_per_second",
     "/records_per_registration",
     "/share_of_raw_server",

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod contract;
+mod echoes;
 mod embedded;
 mod erasing;
 mod leases;
