@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().len(), bytes);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
         assert_eq!(read_again(&path, 5).await.unwrap().unwrap().origin, empty().origin);
-        assert_eq!(fs::read_dir(folder.path().join("views")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path().join("data")).unwrap().count(), 1);
     }
 
     #[tokio::test]
