@@ -22,8 +22,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Pause between two looks at something that takes milliseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(3);
-/// How many processors a Go program uses; whoever sets it for us sets it for the server.
-const PROCESSORS: &str = "GOMAXPROCS";
 /// Longest greeting that is read from the port.
 const GREETING_BYTES_MAX: u64 = 64 * 1024;
 
@@ -39,11 +37,6 @@ pub(crate) struct Launch {
     /// Locked; the child holds it as its standard input, so an orphan keeps its folder.
     lock: File,
     staging: Option<Arc<Staging>>,
-}
-
-/// Half of them: the server's idle threads look for work on each processor that it may use, and those are ours, too.
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
 }
 
 fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> EmbeddedError {
@@ -96,9 +89,6 @@ impl Launch {
         // a group of its own: Ctrl-C on the terminal is for us, we end it when our work is stored
         command.arg("-c").arg(conf).stdin(input).process_group(0);
         command.stdout(output.try_clone().map_err(io("write the server's output"))?).stderr(output);
-        if std::env::var_os(PROCESSORS).is_none() {
-            command.env(PROCESSORS, processors().to_string());
-        }
         Ok(command)
     }
 

@@ -1,6 +1,6 @@
 //! What outside subscribers read: the stream NOTIFY, written exactly once for each event of the log.
 //!
-//! Each message carries the position in the log that it tells of, and is stored only behind the message that its
+//! The last message of each batch carries the position in the log that it tells of, and a batch is stored only behind the message that its
 //! writer believes to be the last. So a writer that begins anew goes on behind the newest message, and of two writers
 //! one is refused.
 
@@ -111,7 +111,13 @@ impl NotifyLog {
 
     async fn publish_batch(&self, batch: Vec<Notification>, last: Sequence) -> Result<Sequence, NotifyError> {
         let guards = std::iter::once(Guard::LastOfStream(last)).chain(std::iter::repeat(Guard::Free));
-        let messages: Vec<_> = batch.into_iter().zip(guards).map(|(message, guard)| outgoing(message, guard)).collect();
+        let position = batch.last().map(|last| last.position);
+        let mut messages: Vec<_> =
+            batch.into_iter().zip(guards).map(|(message, guard)| outgoing(message, guard)).collect();
+        // who goes on reads it in the last message of all, and a batch is stored whole or not at all
+        if let (Some(last), Some(position)) = (messages.last_mut(), position) {
+            last.headers.insert(POSITION_HEADER, HeaderValue::from(position));
+        }
         let started = Instant::now();
         let answer = match messages.as_slice() {
             [] => return Ok(last),
@@ -159,7 +165,6 @@ fn unavailable(reason: &impl ToString) -> Unavailable {
 
 fn outgoing(notification: Notification, guard: Guard) -> Outgoing {
     let mut headers = HeaderMap::new();
-    headers.insert(POSITION_HEADER, HeaderValue::from(notification.position));
     if let Some(trace) = notification.traceparent {
         headers.insert(TRACE_HEADER, trace);
     }
