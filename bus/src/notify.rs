@@ -177,17 +177,19 @@ fn position_in(headers: &HeaderMap) -> Option<Sequence> {
 
 /// Divides between records, never inside one: a writer goes on behind the last record that it finds told.
 fn batches(notifications: Vec<Notification>) -> Result<Vec<Vec<Notification>>, NotifyError> {
-    let mut batches: Vec<Vec<Notification>> = Vec::new();
-    for record in notifications.chunk_by(|one, next| one.position == next.position) {
-        if record.len() > BATCH_MESSAGES_MAX {
+    let records = notifications.chunk_by(|one, next| one.position == next.position);
+    let mut sizes: Vec<usize> = Vec::new();
+    for record in records.map(<[Notification]>::len) {
+        if record > BATCH_MESSAGES_MAX {
             return Err(NotifyError::TooMany);
         }
-        match batches.last_mut() {
-            Some(batch) if batch.len() + record.len() <= BATCH_MESSAGES_MAX => batch.extend_from_slice(record),
-            Some(_) | None => batches.push(record.to_vec()),
+        match sizes.last_mut() {
+            Some(batch) if *batch + record <= BATCH_MESSAGES_MAX => *batch += record,
+            Some(_) | None => sizes.push(record),
         }
     }
-    Ok(batches)
+    let mut rest = notifications.into_iter();
+    Ok(sizes.into_iter().map(|size| rest.by_ref().take(size).collect()).collect())
 }
 
 #[cfg(test)]

@@ -199,10 +199,11 @@ impl Reader {
     }
 
     fn keep(&self, page: RawPage) {
-        if !page.items.is_empty() || page.anew {
-            self.shared.lock().push(KeptPage::of(page));
-            self.tell();
+        if page.items.is_empty() && !page.anew {
+            return self.shared.lock().rest();
         }
+        self.shared.lock().push(KeptPage::of(page));
+        self.tell();
     }
 
     fn tell(&self) {

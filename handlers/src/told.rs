@@ -2,12 +2,20 @@
 //! for them.
 
 use bus::Notification;
+use bytes::Bytes;
 use events::record::TraceContext;
-use events::{Event, MakerEvent, Sequence, Stored, StoredMaker, subject};
+use events::{
+    Event, FieldProblem, MakerEvent, ManualReason, Method, Sequence, Stored, StoredMaker, Timestamp, subject,
+};
+use jiff::civil::Date;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::Span;
 
 use crate::trace;
+
+/// Room for most notifications without data of unusual length.
+const BODY_BYTES: usize = 640;
 
 /// The facts about registrations that are told, by name.
 pub const FACTS: [&str; 9] = [
@@ -27,25 +35,20 @@ pub const FACTS: [&str; 9] = [
 pub fn of_registration(stored: &Stored, tenant: &str) -> Vec<(Notification, Span)> {
     let told = stored.record.events.iter().enumerate().filter_map(|(place, event)| {
         let data = data(event)?;
-        let kind = Kind { about: "registration", name: event.name() };
         let (span, trace) = trace::notify(stored.record.trace, stored.registration, event.name());
         let traceparent = trace.map(TraceContext::to_traceparent);
-        let mut head = json!({
-            "id": format!("{}-{place}", stored.record.id),
-            "subject": stored.registration.to_string(),
-            "time": stored.record.at.to_string(),
-        });
-        if let Some(trace) = &traceparent {
-            // the extension "Distributed Tracing" of CloudEvents
-            head["traceparent"] = json!(trace);
-        }
-        let told = Notification {
-            subject: subject::notification(tenant, stored.registration, event.name()),
-            position: stored.sequence,
-            traceparent,
-            body: cloud_event(head, kind, stored.sequence, data),
+        let head = Head {
+            about: "registration",
+            name: event.name(),
+            id: format!("{}-{place}", stored.record.id),
+            subject: &stored.registration.to_string(),
+            at: stored.record.at,
+            traceparent: traceparent.as_deref(),
+            sequence: stored.sequence,
         };
-        Some((told, span))
+        let body = cloud_event(&head, data)?;
+        let subject = subject::notification(tenant, stored.registration, event.name());
+        Some((Notification { subject, position: stored.sequence, traceparent, body }, span))
     });
     told.collect()
 }
@@ -60,54 +63,106 @@ pub(crate) fn is_told(stored: &Stored) -> bool {
 #[must_use]
 pub fn of_maker(stored: &StoredMaker) -> Vec<Notification> {
     let told = stored.record.events.iter().enumerate().filter_map(|(place, event)| {
-        let kind = Kind { about: "maker", name: event.name() };
-        let head = json!({
-            "id": format!("{}-{place}", stored.record.id),
-            "subject": stored.connector,
-            "time": stored.record.at.to_string(),
-        });
+        let head = Head {
+            about: "maker",
+            name: event.name(),
+            id: format!("{}-{place}", stored.record.id),
+            subject: &stored.connector,
+            at: stored.record.at,
+            traceparent: None,
+            sequence: stored.sequence,
+        };
         Some(Notification {
             subject: subject::maker_notification(&stored.connector, event.name()),
             position: stored.sequence,
             traceparent: None,
-            body: cloud_event(head, kind, stored.sequence, maker_data(event)?),
+            body: cloud_event(&head, maker_data(event)?)?,
         })
     });
     told.collect()
 }
 
-/// The kind of a notification: what it is about, and the fact's name.
-#[derive(Clone, Copy)]
-struct Kind {
+/// What a notification says of itself.
+struct Head<'a> {
+    /// What it is about.
     about: &'static str,
+    /// The fact's name.
     name: &'static str,
+    id: String,
+    subject: &'a str,
+    at: Timestamp,
+    traceparent: Option<&'a str>,
+    sequence: Sequence,
 }
 
 /// A CloudEvent (1.0, JSON format) with what is common to all of ours.
-fn cloud_event(mut head: Value, kind: Kind, sequence: Sequence, data: Value) -> bytes::Bytes {
-    let Kind { about, name } = kind;
-    head["specversion"] = json!("1.0");
-    head["source"] = json!("/regflow");
-    head["type"] = json!(format!("io.regflow.{about}.{name}.v1"));
-    head["datacontenttype"] = json!("application/json");
-    head["dataschema"] = json!(format!("urn:regflow:schema:{about}.{name}.v1"));
-    head["sequence"] = json!(sequence.to_string());
-    head["data"] = data;
-    head.to_string().into()
+#[derive(Serialize)]
+struct CloudEvent<'a, Data> {
+    specversion: &'static str,
+    id: &'a str,
+    source: &'static str,
+    #[serde(rename = "type")]
+    kind: String,
+    subject: &'a str,
+    time: String,
+    datacontenttype: &'static str,
+    dataschema: String,
+    sequence: String,
+    /// The extension "Distributed Tracing" of CloudEvents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+    data: Data,
+}
+
+/// Always something: all that it is made of can be JSON.
+fn cloud_event(head: &Head<'_>, data: impl Serialize) -> Option<Bytes> {
+    let Head { about, name, .. } = head;
+    let event = CloudEvent {
+        specversion: "1.0",
+        id: &head.id,
+        source: "/regflow",
+        kind: format!("io.regflow.{about}.{name}.v1"),
+        subject: head.subject,
+        time: head.at.to_string(),
+        datacontenttype: "application/json",
+        dataschema: format!("urn:regflow:schema:{about}.{name}.v1"),
+        sequence: head.sequence.to_string(),
+        traceparent: head.traceparent,
+        data,
+    };
+    let mut body = Vec::with_capacity(BODY_BYTES);
+    serde_json::to_writer(&mut body, &event).ok()?;
+    Some(body.into())
+}
+
+/// What is told of one event of a registration.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Succeeded { method: Method, confirmation: Option<&'a str> },
+    InDoubt { attempt: u32, detail: &'a str },
+    Manual { reason: &'a ManualReason },
+    Packet { message_id: &'a str },
+    Completed { confirmation: Option<&'a str> },
+    Correction { fields: &'a [FieldProblem] },
+    Cancelled { reason: Option<&'a str> },
+    Deadline { last_day: Date },
 }
 
 /// Without personal data; nothing of the steps between, which are for the log alone.
-fn data(event: &Event) -> Option<Value> {
+fn data(event: &Event) -> Option<Data<'_>> {
     Some(match event {
-        Event::RegistrationSucceeded(e) => json!({ "method": e.method, "confirmation": e.confirmation }),
-        Event::OutcomeUnknown(e) => json!({ "attempt": e.attempt, "detail": e.detail }),
-        Event::ManualRequired(e) => json!({ "reason": e.reason }),
-        Event::PacketSent(e) => json!({ "message_id": e.message_id }),
-        Event::UserCompleted(e) => json!({ "confirmation": e.confirmation }),
-        Event::CorrectionNeeded(e) => json!({ "fields": e.fields }),
-        Event::Cancelled(e) => json!({ "reason": e.reason }),
-        Event::DeadlineNear(e) => json!({ "last_day": e.last_day }),
-        Event::Expired(e) => json!({ "last_day": e.last_day }),
+        Event::RegistrationSucceeded(e) => {
+            Data::Succeeded { method: e.method, confirmation: e.confirmation.as_deref() }
+        }
+        Event::OutcomeUnknown(e) => Data::InDoubt { attempt: e.attempt, detail: &e.detail },
+        Event::ManualRequired(e) => Data::Manual { reason: &e.reason },
+        Event::PacketSent(e) => Data::Packet { message_id: &e.message_id },
+        Event::UserCompleted(e) => Data::Completed { confirmation: e.confirmation.as_deref() },
+        Event::CorrectionNeeded(e) => Data::Correction { fields: &e.fields },
+        Event::Cancelled(e) => Data::Cancelled { reason: e.reason.as_deref() },
+        Event::DeadlineNear(e) => Data::Deadline { last_day: e.last_day },
+        Event::Expired(e) => Data::Deadline { last_day: e.last_day },
         Event::Submitted(_)
         | Event::Dispatched(_)
         | Event::AttemptStarted(_)
