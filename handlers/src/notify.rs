@@ -7,16 +7,18 @@ use std::time::Duration;
 use bus::{EventLog, Follow, FollowError, FollowItem, Lease, LoadError, Notification, NotifyError, NotifyLog};
 use events::state::HistoryError;
 use events::{Event, Registration, RegistrationId, Sequence, Stored};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::{meters, told};
 
-/// Records read at once: more than come while notifications are gathered, else they would fall behind under load.
-const PAGE_RECORDS_MAX: usize = 4_096;
-/// How long a page waits for its first record.
-const PAGE_WAIT: Duration = Duration::from_secs(1);
-/// Notifications are gathered for so long: each publish costs the server a flush to disk that registrations wait for.
+/// Records whose notifications are published together at most.
+const RECORDS_MAX: usize = 4_096;
+/// How long the first record is waited for.
+const WAIT: Duration = Duration::from_secs(1);
+/// So long after a publish what comes is gathered for the next one: each costs the server a flush to disk that registrations
+/// wait for.
 const GATHER: Duration = Duration::from_millis(60);
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -73,18 +75,21 @@ impl Notifier {
         let last = self.log.head().await.map_err(FollowError::from)?.last_sequence;
         self.position = self.notify.last_position().await?.unwrap_or(0).min(last);
         let mut follow = self.log.follow(self.position + 1).await?;
+        let mut gathered_until = Instant::now();
         while self.lease.is_held() {
-            self.publish_page(follow.as_mut()).await?;
+            let items = gather(follow.as_mut(), gathered_until).await?;
+            if self.publish(items).await? {
+                gathered_until = Instant::now() + GATHER;
+            }
         }
         Ok(())
     }
 
-    async fn publish_page(&mut self, follow: &mut dyn Follow) -> Result<(), PublishError> {
-        let page = follow.next_page(PAGE_RECORDS_MAX, PAGE_WAIT).await?;
-        let is_behind = page.items.len() == PAGE_RECORDS_MAX;
+    /// Whether there was anything to tell.
+    async fn publish(&mut self, items: Vec<FollowItem>) -> Result<bool, PublishError> {
         let mut batch = Vec::new();
         let mut position = self.position;
-        for item in page.items {
+        for item in items {
             match item {
                 FollowItem::Record(stored) => {
                     position = stored.sequence;
@@ -98,18 +103,15 @@ impl Notifier {
                 FollowItem::Unreadable { sequence, .. } => position = sequence,
             }
         }
-        if !batch.is_empty() {
+        let told = batch.len();
+        if told > 0 {
             let (batch, spans): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let told = batch.len();
             self.notify.publish(batch).await?;
             meters::notified(told);
             drop(spans);
-            if !is_behind {
-                tokio::time::sleep(GATHER).await;
-            }
         }
         self.position = position;
-        Ok(())
+        Ok(told > 0)
     }
 
     fn remember_tenant(&mut self, stored: &Stored) {
@@ -149,6 +151,74 @@ impl Notifier {
     }
 }
 
+/// All that comes before `until`, or the first that comes after it; in as many pages as that takes, since who reads for itself gets
+/// small ones.
+async fn gather(follow: &mut dyn Follow, until: Instant) -> Result<Vec<FollowItem>, FollowError> {
+    let mut items = Vec::new();
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if items.len() >= RECORDS_MAX || (left.is_zero() && !items.is_empty()) {
+            return Ok(items);
+        }
+        let wait = if left.is_zero() { WAIT } else { left };
+        items.append(&mut follow.next_page(RECORDS_MAX - items.len(), wait).await?.items);
+        if left.is_zero() {
+            return Ok(items);
+        }
+    }
+}
+
 const fn ends(event: &Event) -> bool {
     matches!(event, Event::RegistrationSucceeded(_) | Event::UserCompleted(_) | Event::Cancelled(_) | Event::Expired(_))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+    use std::collections::VecDeque;
+
+    use bus::{FollowError, FollowItem, Page};
+
+    use super::*;
+
+    /// What comes, one message a page, each so many milliseconds after the one before.
+    struct Trickle(VecDeque<u64>);
+
+    #[async_trait::async_trait]
+    impl Follow for Trickle {
+        async fn next_page(&mut self, _: usize, max_wait: Duration) -> Result<Page, FollowError> {
+            let wait = self.0.front().map_or(max_wait, |after| Duration::from_millis(*after));
+            if wait >= max_wait {
+                tokio::time::sleep(max_wait).await;
+                self.0.iter_mut().take(1).for_each(|after| *after -= u64::try_from(max_wait.as_millis()).unwrap());
+                return Ok(Page::default());
+            }
+            tokio::time::sleep(wait).await;
+            self.0.pop_front();
+            let item = FollowItem::Unreadable { sequence: 1, reason: String::new() };
+            Ok(Page { items: vec![item], caught_up: true })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_record_after_silence_is_told_at_once() {
+        let (mut follow, begun) = (Trickle([500, 5, 5].into()), Instant::now());
+        assert_eq!(gather(&mut follow, begun).await.unwrap().len(), 1);
+        assert_eq!(begun.elapsed().as_millis(), 500);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_publish_what_comes_meanwhile_is_told_together_in_however_small_pages_it_is_read() {
+        let (mut follow, begun) = (Trickle(vec![0; 2_000].into()), Instant::now());
+        follow.0.extend([20, 20, 30]);
+        assert_eq!(gather(&mut follow, begun + GATHER).await.unwrap().len(), 2_002);
+        assert_eq!(begun.elapsed(), GATHER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_behind_does_not_wait_for_more() {
+        let (mut follow, begun) = (Trickle(vec![0; 2 * RECORDS_MAX].into()), Instant::now());
+        assert_eq!(gather(&mut follow, begun + GATHER).await.unwrap().len(), RECORDS_MAX);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
 }
