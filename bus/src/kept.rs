@@ -13,8 +13,6 @@ use crate::whole::{RawMessage, RawPage};
 const KEPT_MESSAGES_MAX: usize = 8_192;
 /// The same in bytes of the messages, because one can be large.
 const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Messages that are kept when nothing comes: who reads along has taken the others long ago, and they are memory.
-const KEPT_AT_REST_MAX: usize = 1_024;
 
 /// Messages that a reader for others takes in at once.
 pub(crate) const PAGE_MESSAGES_MAX: usize = 1_024;
@@ -101,14 +99,6 @@ impl Kept {
         first
     }
 
-    /// Nothing has come for a while.
-    pub fn rest(&mut self) {
-        while self.pages.len() > 1 && self.messages > KEPT_AT_REST_MAX {
-            self.let_go_of_the_first();
-        }
-        self.pages.shrink_to_fit();
-    }
-
     fn is_too_much(&self) -> bool {
         // a page can be empty
         self.messages.max(self.pages.len()) > KEPT_MESSAGES_MAX || self.bytes > KEPT_BYTES_MAX
@@ -185,15 +175,6 @@ mod tests {
         let kept = kept([page(11..=10 + many), page(11 + many..=11 + many)]);
         assert!(kept.page(0).is_none(), "the first page has gone");
         assert_eq!([10, 10 + many].map(|seen| kept.page_behind(seen)), [None, Some(1)]);
-    }
-
-    #[test]
-    fn at_rest_the_newest_pages_stay_and_who_has_read_them_waits_on() {
-        let few = KEPT_AT_REST_MAX as Sequence / 2;
-        let mut kept = kept([page(11..=500), page(501..=500 + few), page(501 + few..=500 + 2 * few)]);
-        kept.rest();
-        assert_eq!([499, 500].map(|seen| kept.page_behind(seen)), [None, Some(1)]);
-        assert!(kept.page(3).unwrap().is_none(), "the next page is still to come");
     }
 
     #[test]

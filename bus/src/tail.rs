@@ -199,11 +199,10 @@ impl Reader {
     }
 
     fn keep(&self, page: RawPage) {
-        if page.items.is_empty() && !page.anew {
-            return self.shared.lock().rest();
+        if !page.items.is_empty() || page.anew {
+            self.shared.lock().push(KeptPage::of(page));
+            self.tell();
         }
-        self.shared.lock().push(KeptPage::of(page));
-        self.tell();
     }
 
     fn tell(&self) {

@@ -10,6 +10,10 @@ use serde::Deserialize;
 const TOPOLOGY_TOML: &str = include_str!("../../nats/topology.toml");
 /// The key in a stream's metadata that keeps the number of shards it was created with.
 pub(crate) const SHARDS_KEY: &str = "regflow_shards";
+/// The shortest that the server takes. No message of ours has an id by which it would know it again (`Nats-Msg-Id`): what is
+/// stored twice is kept out by its place in the stream or in its subject. And the server reads all that came within the window
+/// again when it starts: with its own two minutes, a second more for a million registrations.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
 /// All streams, buckets and object stores.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -97,6 +101,7 @@ impl Topology {
             max_bytes: -1,
             max_consumers: -1,
             max_age: Duration::from_secs(kept.max_age_days * 86_400),
+            duplicate_window: DUPLICATE_WINDOW,
             allow_direct: true,
             allow_atomic_publish: kept.allow_atomic,
             allow_rollup: kept.allow_rollup,
@@ -132,6 +137,13 @@ mod tests {
         assert!(events.deny_delete && events.deny_purge && events.max_age.is_zero());
         assert_eq!(events.metadata.get(SHARDS_KEY).map(String::as_str), Some("64"));
         assert!(usize::try_from(events.max_message_size).unwrap() > events::record::RECORD_BYTES_MAX);
+    }
+
+    #[test]
+    fn no_stream_looks_for_duplicates_by_id() {
+        let configs = Topology::committed().unwrap().configs();
+        let windows: Vec<_> = configs.iter().map(|config| config.duplicate_window).collect();
+        assert_eq!(windows, vec![DUPLICATE_WINDOW; configs.len()]);
     }
 
     #[test]

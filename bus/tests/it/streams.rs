@@ -41,6 +41,18 @@ async fn a_stream_that_differs_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn the_window_for_duplicates_is_the_servers_shortest_and_a_longer_one_of_an_older_stream_is_taken() {
+    let server = TestServer::start().await.unwrap();
+    drop(server.bus().await.unwrap());
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let mut config = jetstream.get_stream(EVENTS_STREAM).await.unwrap().cached_info().config.clone();
+    assert_eq!(config.duplicate_window, Duration::from_millis(100));
+    config.duplicate_window = Duration::from_secs(120);
+    jetstream.update_stream(config).await.unwrap();
+    assert!(server.bus().await.is_ok());
+}
+
+#[tokio::test]
 async fn another_number_of_shards_than_the_log_was_made_with_is_refused() {
     let server = TestServer::start().await.unwrap();
     drop(server.bus().await.unwrap());
