@@ -1,7 +1,7 @@
 //! What a page can be asked: the typed side of `page.js`.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,9 +12,9 @@ use thirtyfour::error::{WebDriverError, WebDriverResult};
 use thirtyfour::{WebDriver, WebElement};
 
 use crate::captcha::{self, Surroundings};
-use crate::{BrowserOptions, ErrorList, Field, FieldKind, Recipe, Signs};
+use crate::{ErrorList, Field, FieldKind, Recipe, Signs};
 
-const SCRIPT: &str = include_str!("page.js");
+static SCRIPT: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(include_str!("page.js")));
 
 /// A field as the script wants it.
 #[derive(Debug, Serialize)]
@@ -197,20 +197,28 @@ pub(crate) struct RawField {
 
 /// A place on the page in sight, in CSS pixels from its upper left corner.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub(crate) struct Spot {
-    x: i64,
-    y: i64,
+struct Spot {
+    x: f64,
+    y: f64,
 }
 
 /// The state of a page right before its button is clicked.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Armed {
-    /// Whether the button is there and not disabled.
-    pub(crate) ready: bool,
+    /// A reference to the button, unless it is missing or disabled.
+    button: Option<Value>,
     /// Where a click hits it, if something does not stand before it.
     spot: Option<Spot>,
     pub(crate) refused: Vec<Unfit>,
     pub(crate) success: bool,
+}
+
+impl Armed {
+    /// The button, if it can be clicked.
+    pub(crate) fn button<'a>(&self, page: Page<'a>) -> WebDriverResult<Option<Button<'a>>> {
+        let found = self.button.as_ref().map(|button| WebElement::from_json(button.clone(), page.0.handle().clone()));
+        Ok(found.transpose()?.map(|element| Button { page, element, spot: self.spot }))
+    }
 }
 
 /// Who clicks a button.
@@ -224,25 +232,21 @@ pub(crate) enum Clicker {
 
 /// A button that was looked at a moment ago.
 #[derive(Debug)]
-pub(crate) enum Button<'a> {
-    /// In sight.
-    Seen(Page<'a>, Spot),
-    /// For the driver to find a way to.
-    Known(WebElement),
+pub(crate) struct Button<'a> {
+    page: Page<'a>,
+    element: WebElement,
+    spot: Option<Spot>,
 }
 
 impl Button<'_> {
     /// Clicks it as a mouse does. Where it is in sight, the mouse goes there at once; else, or where it is wanted so, the driver looks
     /// for a way, which takes it eleven scripts and 50 ms, and says when there is none. The page keeps the click from all but the
     /// button (`guard` in page.js), since it may have moved.
-    pub(crate) async fn click(&self) -> WebDriverResult<()> {
-        match self {
-            Self::Known(element) => element.click().await,
-            Self::Seen(page, spot) => {
-                let mouse = page.browser.action_chain_with_delay(Some(Duration::ZERO), Some(Duration::ZERO));
-                mouse.move_to(spot.x, spot.y).click().perform().await
-            }
-        }
+    pub(crate) async fn click(&self, by: Clicker) -> WebDriverResult<()> {
+        let Some(spot) = self.spot.filter(|_| by == Clicker::Mouse) else { return self.element.click().await };
+        self.page.mouse("mouseMoved", spot, 0).await?;
+        self.page.mouse("mousePressed", spot, 1).await?;
+        self.page.mouse("mouseReleased", spot, 1).await
     }
 }
 
@@ -257,17 +261,9 @@ pub(crate) enum Packing {
 
 /// The page that a browser shows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Page<'a> {
-    pub(crate) browser: &'a WebDriver,
-    /// How long our script may take, with those of the page that it sets off.
-    script_timeout: Duration,
-}
+pub(crate) struct Page<'a>(pub(crate) &'a WebDriver);
 
-impl<'a> Page<'a> {
-    pub(crate) fn new(browser: &'a WebDriver, options: &BrowserOptions) -> Self {
-        Self { browser, script_timeout: options.page_timeout }
-    }
-
+impl Page<'_> {
     /// Clicks `dismiss` away and fills fields in order, up to the first required one that is not ready.
     pub(crate) async fn fill(&self, dismiss: &[String], fields: &[ToFill<'_>]) -> WebDriverResult<Vec<Filled>> {
         self.ask("fill", &json!({ "dismiss": dismiss, "fields": fields })).await
@@ -289,24 +285,16 @@ impl<'a> Page<'a> {
         self.ask("arm", &json!({ "mark": mark, "dismiss": dismiss, "submit": submit, "success": success })).await
     }
 
-    /// The button that was armed; nothing if it is gone by now.
-    pub(crate) async fn button(
-        &self,
-        armed: &Armed,
-        submit: &[String],
-        by: Clicker,
-    ) -> WebDriverResult<Option<Button<'a>>> {
-        match armed.spot {
-            _ if !armed.ready => Ok(None),
-            Some(spot) if by == Clicker::Mouse => Ok(Some(Button::Seen(*self, spot))),
-            Some(_) | None => Ok(self.locate(submit).await?.map(Button::Known)),
-        }
+    async fn mouse(&self, what: &str, at: Spot, clicks: u32) -> WebDriverResult<()> {
+        let button = if clicks > 0 { "left" } else { "none" };
+        let event = json!({ "type": what, "x": at.x, "y": at.y, "button": button, "clickCount": clicks });
+        self.0.cdp().send_raw("Input.dispatchMouseEvent", event).await.map(drop)
     }
 
     /// The page as it is in sight: PNG, packed well or quickly.
     pub(crate) async fn picture(&self, packing: Packing) -> WebDriverResult<Vec<u8>> {
         let what = json!({ "format": "png", "optimizeForSpeed": packing == Packing::Quick });
-        let answer = self.browser.cdp().send_raw("Page.captureScreenshot", what).await?;
+        let answer = self.0.cdp().send_raw("Page.captureScreenshot", what).await?;
         let text = answer.get("data").and_then(Value::as_str).unwrap_or_default();
         STANDARD.decode(text).map_err(|_| WebDriverError::Json("picture".to_owned()))
     }
@@ -321,27 +309,20 @@ impl<'a> Page<'a> {
 
     /// The first element that one of `selectors` finds.
     pub(crate) async fn locate(&self, selectors: &[String]) -> WebDriverResult<Option<WebElement>> {
-        let found = self.browser.execute(SCRIPT, vec![json!("locate"), json!(selectors)]).await?;
+        let found = self.0.execute(Arc::clone(&*SCRIPT), vec![json!("locate"), json!(selectors)]).await?;
         if found.json().is_null() { Ok(None) } else { found.element().map(Some) }
     }
 
     /// Captchas and origins of the whole pierced document.
     pub(crate) async fn surroundings(&self) -> WebDriverResult<Surroundings> {
         let what = json!({ "computedStyles": [] });
-        Ok(captcha::read(&self.browser.cdp().send_raw("DOMSnapshot.captureSnapshot", what).await?))
+        Ok(captcha::read(&self.0.cdp().send_raw("DOMSnapshot.captureSnapshot", what).await?))
     }
 
-    /// By the browser and not by the driver's own scripts, which take several times as long.
     async fn ask<T: DeserializeOwned>(&self, work: &str, given: &impl Serialize) -> WebDriverResult<T> {
-        let given = serde_json::to_string(given)?;
-        let script = json!({
-            // JSON is JavaScript
-            "expression": format!("(function () {{ {SCRIPT} }})(\"{work}\", {given})"),
-            "returnByValue": true,
-            "timeout": self.script_timeout.as_millis(),
-        });
-        let mut answer = self.browser.cdp().send_raw("Runtime.evaluate", script).await?;
+        let arguments = vec![json!(work), serde_json::to_value(given)?];
+        let answer = self.0.execute(Arc::clone(&*SCRIPT), arguments).await?;
         // without serde's words: they may quote what the page holds
-        serde_json::from_value(answer["result"]["value"].take()).map_err(|_| WebDriverError::Json(work.to_owned()))
+        serde_json::from_value(answer.json().clone()).map_err(|_| WebDriverError::Json(work.to_owned()))
     }
 }

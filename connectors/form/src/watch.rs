@@ -13,8 +13,8 @@ use crate::{BrowserOptions, Recipe};
 
 /// Between two looks at a page.
 pub(crate) const POLL: Duration = Duration::from_millis(25);
-/// The first pause after a click: most pages are there within a few, and each is half as long again as the one before, up to [`POLL`].
-const POLL_FIRST: Duration = Duration::from_millis(2);
+/// The first pause after a click: most pages are there within a few, and each is twice as long as the one before, up to [`POLL`].
+const POLL_FIRST: Duration = Duration::from_millis(3);
 /// Pages beyond this are no forms, and reading them whole would cost us the memory.
 pub(crate) const ELEMENTS_MAX: usize = 100_000;
 /// A captcha may come up without a new page: looked for on every so manieth look.
@@ -53,7 +53,7 @@ impl<'a> Waiting<'a> {
         for round in 0_u32.. {
             // first, because the page that was clicked is still there at once
             tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(POLL);
+            pause = (2 * pause).min(POLL);
             match self.page.look(&self.watch).await {
                 Ok(look) => {
                     if look.missed {
