@@ -151,18 +151,15 @@ impl Notifier {
     }
 }
 
-/// All that comes before `until`, or the first that comes after it; in as many pages as that takes, since who reads for itself gets
-/// small ones.
+/// All that comes before `until`, or what comes next when that has passed; in as many pages as it takes, since who reads for itself
+/// gets small ones.
 async fn gather(follow: &mut dyn Follow, until: Instant) -> Result<Vec<FollowItem>, FollowError> {
     let mut items = Vec::new();
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        if items.len() >= RECORDS_MAX || (left.is_zero() && !items.is_empty()) {
-            return Ok(items);
-        }
         let wait = if left.is_zero() { WAIT } else { left };
         items.append(&mut follow.next_page(RECORDS_MAX - items.len(), wait).await?.items);
-        if left.is_zero() {
+        if items.len() >= RECORDS_MAX || Instant::now() >= until {
             return Ok(items);
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Config;
 use events::seal::MasterKey;
 use events::subject::{EVENTS_STREAM, NOTIFY_STREAM};
 use futures::TryStreamExt;
@@ -25,12 +27,18 @@ async fn streams_are_made_once_and_found_again() {
     assert_eq!((one, one.last_sequence), (two, link.sequence));
 }
 
+/// The server with our streams on it, and how one of them is kept.
+async fn made(server: &TestServer, stream: &str) -> (Context, Config) {
+    drop(server.bus().await.unwrap());
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let config = jetstream.get_stream(stream).await.unwrap().cached_info().config.clone();
+    (jetstream, config)
+}
+
 #[tokio::test]
 async fn a_stream_that_differs_is_refused_and_left_alone() {
     let server = TestServer::start().await.unwrap();
-    drop(server.bus().await.unwrap());
-    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    let mut config = jetstream.get_stream(NOTIFY_STREAM).await.unwrap().cached_info().config.clone();
+    let (jetstream, mut config) = made(&server, NOTIFY_STREAM).await;
     config.max_age = Duration::from_secs(3_600);
     jetstream.update_stream(config).await.unwrap();
     let refused = server.bus().await.err().unwrap();
@@ -43,9 +51,7 @@ async fn a_stream_that_differs_is_refused_and_left_alone() {
 #[tokio::test]
 async fn the_window_for_duplicates_is_the_servers_shortest_and_a_longer_one_of_an_older_stream_is_taken() {
     let server = TestServer::start().await.unwrap();
-    drop(server.bus().await.unwrap());
-    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    let mut config = jetstream.get_stream(EVENTS_STREAM).await.unwrap().cached_info().config.clone();
+    let (jetstream, mut config) = made(&server, EVENTS_STREAM).await;
     assert_eq!(config.duplicate_window, Duration::from_millis(100));
     config.duplicate_window = Duration::from_secs(120);
     jetstream.update_stream(config).await.unwrap();
