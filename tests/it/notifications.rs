@@ -121,6 +121,13 @@ async fn after_a_restart_nothing_is_told_again_and_what_comes_is() {
     let mut subscriber = Subscriber::connect(&service).await;
     let first = service.submit(product("Norrland", "VK 200", "NL11000002")).await.id;
     assert!(subscriber.next_in_time().await.0.contains(&first.replace('-', "")));
+    // who listens without a stream hears of it a moment before it is stored, and what is not stored is told again
+    let stored = async {
+        while bus::raw_notified(&service.nats_url).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, stored).await.expect("it is stored");
     service.crash().await;
 
     let mut service = stage.start().await;
