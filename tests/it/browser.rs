@@ -1,7 +1,7 @@
 //! A person at a real browser: Chromium through chromedriver, with screenshots of what they see.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ const FLAGS: [&str; 7] = [
     "--no-first-run",
     "--disable-quic",
 ];
+/// How often a driver is started. It takes a free port of IPv6, then the same one of IPv4, and ends when anything has that.
+const START_TRIES_MAX: u32 = 5;
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(50);
 /// What people see on a desk, and on a phone.
@@ -47,19 +49,8 @@ impl Person {
     pub async fn at(base: &str, path: &str, (width, height): (u32, u32)) -> Self {
         let found = form::discover().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut driver = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL"])
-            .arg(&found.chromedriver)
-            .args(["--port=0", "--log-level=SEVERE"])
-            .env("TMPDIR", folder.path())
-            .env("HOME", folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = said.find_map(port_in).expect("chromedriver starts");
-        std::thread::spawn(move || said.for_each(drop));
+        let started = (0..START_TRIES_MAX).find_map(|_| start(&found.chromedriver, folder.path()));
+        let (driver, port) = started.expect("chromedriver starts");
         let mut capabilities = DesiredCapabilities::chrome();
         capabilities.set_binary(found.browser.to_str().unwrap()).unwrap();
         for flag in FLAGS {
@@ -169,6 +160,27 @@ impl Person {
     pub async fn leaves(self) {
         self.page.clone().quit().await.unwrap();
     }
+}
+
+/// A driver and its port; none when it ended before it had one.
+fn start(chromedriver: &Path, folder: &Path) -> Option<(Child, String)> {
+    let mut driver = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .arg(chromedriver)
+        .args(["--port=0", "--log-level=SEVERE"])
+        .env("TMPDIR", folder)
+        .env("HOME", folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let Some(port) = said.find_map(port_in) else {
+        driver.wait().unwrap();
+        return None;
+    };
+    std::thread::spawn(move || said.for_each(drop));
+    Some((driver, port))
 }
 
 // "ChromeDriver was started successfully on port 40195."
