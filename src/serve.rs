@@ -156,7 +156,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let (engine, follow) = engine.context("failed to follow the log")?;
     let (ready, handle) = (both(views.ready(), engine.ready()), engine.handle());
     let engine = tokio::spawn(supervised(engine.run(follow, shutdown.clone()), shutdown.clone()));
-    let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease).run(readers_end.clone()));
+    let notifier = tokio::spawn(Notifier::new(log.clone(), notify, lease, system_clock).run(readers_end.clone()));
     let delivering = tokio::spawn(webhooks.clone().run(readers_end.clone()));
     let verifying = tokio::spawn(crate::trust::run(world.clone(), readers_end.clone()));
     let (grpc_addr, http_addr) = (listeners.grpc.address()?, listeners.http.address()?);

@@ -4,22 +4,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{EventLog, Follow, FollowError, FollowItem, Lease, LoadError, Notification, NotifyError, NotifyLog};
+use bus::{EventLog, FollowError, FollowItem, Lease, LoadError, Notification, NotifyError, NotifyLog};
 use events::state::HistoryError;
-use events::{Event, Registration, RegistrationId, Sequence, Stored};
-use tokio::time::Instant;
+use events::{Event, Registration, RegistrationId, Sequence, Stored, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use crate::world::Clock;
 use crate::{meters, told};
 
 /// Records whose notifications are published together at most.
 const RECORDS_MAX: usize = 4_096;
 /// How long the first record is waited for.
 const WAIT: Duration = Duration::from_secs(1);
-/// So long after a publish what comes is gathered for the next one: each costs the server a flush to disk that registrations
+/// So long after a publish what comes is left to gather for the next one: each costs the server a flush to disk that registrations
 /// wait for.
 const GATHER: Duration = Duration::from_millis(60);
+/// Who tells of records of this age is behind, and does not wait for more.
+const BEHIND: Duration = Duration::from_secs(1);
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Tenants remembered of registrations that have not ended; more are read from the log again.
@@ -43,6 +45,7 @@ pub struct Notifier {
     log: Arc<dyn EventLog>,
     notify: Arc<NotifyLog>,
     lease: Lease,
+    clock: Clock,
     tenants: HashMap<RegistrationId, Arc<str>>,
     position: Sequence,
 }
@@ -50,8 +53,8 @@ pub struct Notifier {
 impl Notifier {
     /// A notifier between two streams; it is silent while another process holds the lease.
     #[must_use]
-    pub fn new(log: Arc<dyn EventLog>, notify: Arc<NotifyLog>, lease: Lease) -> Self {
-        Self { log, notify, lease, tenants: HashMap::new(), position: 0 }
+    pub fn new(log: Arc<dyn EventLog>, notify: Arc<NotifyLog>, lease: Lease, clock: Clock) -> Self {
+        Self { log, notify, lease, clock, tenants: HashMap::new(), position: 0 }
     }
 
     /// Publishes until `shutdown`. After any failure it asks the stream NOTIFY itself how far it had come.
@@ -75,11 +78,11 @@ impl Notifier {
         let last = self.log.head().await.map_err(FollowError::from)?.last_sequence;
         self.position = self.notify.last_position().await?.unwrap_or(0).min(last);
         let mut follow = self.log.follow(self.position + 1).await?;
-        let mut gathered_until = Instant::now();
         while self.lease.is_held() {
-            let items = gather(follow.as_mut(), gathered_until).await?;
-            if self.publish(items).await? {
-                gathered_until = Instant::now() + GATHER;
+            let items = follow.next_page(RECORDS_MAX, WAIT).await?.items;
+            let newest = items.iter().rev().find_map(written_at);
+            if self.publish(items).await? && !is_behind(newest, (self.clock)()) {
+                tokio::time::sleep(GATHER).await;
             }
         }
         Ok(())
@@ -151,18 +154,18 @@ impl Notifier {
     }
 }
 
-/// All that comes before `until`, or what comes next when that has passed; in as many pages as it takes, since who reads for itself
-/// gets small ones.
-async fn gather(follow: &mut dyn Follow, until: Instant) -> Result<Vec<FollowItem>, FollowError> {
-    let mut items = Vec::new();
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let wait = if left.is_zero() { WAIT } else { left };
-        items.append(&mut follow.next_page(RECORDS_MAX - items.len(), wait).await?.items);
-        if items.len() >= RECORDS_MAX || Instant::now() >= until {
-            return Ok(items);
-        }
+/// When a record was decided.
+fn written_at(item: &FollowItem) -> Option<Timestamp> {
+    match item {
+        FollowItem::Record(stored) => Some(stored.record.at),
+        FollowItem::Maker(stored) => Some(stored.record.at),
+        FollowItem::Unreadable { .. } => None,
     }
+}
+
+/// Whether there is more to tell already, by the newest record that was told.
+fn is_behind(newest: Option<Timestamp>, now: Timestamp) -> bool {
+    newest.is_some_and(|newest| now.since(newest) >= BEHIND)
 }
 
 const fn ends(event: &Event) -> bool {
@@ -171,51 +174,25 @@ const fn ends(event: &Event) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-    use std::collections::VecDeque;
-
-    use bus::{FollowError, FollowItem, Page};
-
     use super::*;
 
-    /// What comes, one message a page, each so many milliseconds after the one before.
-    struct Trickle(VecDeque<u64>);
+    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
-    #[async_trait::async_trait]
-    impl Follow for Trickle {
-        async fn next_page(&mut self, _: usize, max_wait: Duration) -> Result<Page, FollowError> {
-            let wait = self.0.front().map_or(max_wait, |after| Duration::from_millis(*after));
-            if wait >= max_wait {
-                tokio::time::sleep(max_wait).await;
-                self.0.iter_mut().take(1).for_each(|after| *after -= u64::try_from(max_wait.as_millis()).unwrap());
-                return Ok(Page::default());
-            }
-            tokio::time::sleep(wait).await;
-            self.0.pop_front();
-            let item = FollowItem::Unreadable { sequence: 1, reason: String::new() };
-            Ok(Page { items: vec![item], caught_up: true })
-        }
+    #[test]
+    fn who_tells_what_has_just_been_written_waits_for_more() {
+        assert!(!is_behind(Some(NOW), NOW.plus(BEHIND - Duration::from_millis(1))));
+        // clocks of two machines
+        assert!(!is_behind(Some(NOW.plus(BEHIND)), NOW));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_first_record_after_silence_is_told_at_once() {
-        let (mut follow, begun) = (Trickle([500, 5, 5].into()), Instant::now());
-        assert_eq!(gather(&mut follow, begun).await.unwrap().len(), 1);
-        assert_eq!(begun.elapsed().as_millis(), 500);
+    #[test]
+    fn who_tells_what_was_written_a_second_ago_does_not_wait() {
+        assert!(is_behind(Some(NOW), NOW.plus(BEHIND)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn after_a_publish_what_comes_meanwhile_is_told_together_in_however_small_pages_it_is_read() {
-        let (mut follow, begun) = (Trickle(vec![0; 2_000].into()), Instant::now());
-        follow.0.extend([20, 20, 30]);
-        assert_eq!(gather(&mut follow, begun + GATHER).await.unwrap().len(), 2_002);
-        assert_eq!(begun.elapsed(), GATHER);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_behind_does_not_wait_for_more() {
-        let (mut follow, begun) = (Trickle(vec![0; 2 * RECORDS_MAX].into()), Instant::now());
-        assert_eq!(gather(&mut follow, begun + GATHER).await.unwrap().len(), RECORDS_MAX);
-        assert_eq!(begun.elapsed(), Duration::ZERO);
+    #[test]
+    fn a_page_that_cannot_be_read_says_nothing_of_when_it_was_written() {
+        let unreadable = FollowItem::Unreadable { sequence: 1, reason: String::new() };
+        assert!(!is_behind(written_at(&unreadable), NOW));
     }
 }

@@ -21,6 +21,7 @@ mod mail;
 mod packet;
 mod plot;
 mod read;
+mod reader;
 mod rebuild;
 mod report;
 mod stage;

@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 use super::client::{Client, millis};
 use super::happy::Peak;
 use super::load::{Load, Pace};
+use super::reader::Reader;
 use super::stage::Stage;
 use super::stats::{float, quantiles, round};
-use super::{happy, lean, report};
+use super::{happy, report};
 use crate::cli::BenchArgs;
 
 /// Fills the view, then reads from it at random while the happy path runs at half of its peak.
@@ -36,8 +37,12 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
     let before = service.usage().await?;
     let (ids, stop, started) = (Arc::new(filled.ids), Arc::new(AtomicBool::new(false)), Instant::now());
     let mut readers = JoinSet::new();
-    for _ in 0..args.readers {
-        readers.spawn(read_until(client.clone(), ids.clone(), stop.clone()));
+    let mut connections = Vec::new();
+    for _ in 0..args.connections {
+        connections.push(Reader::open(&service.file.grpc).await?);
+    }
+    for reader in connections.iter().cycle().take(args.readers) {
+        readers.spawn(read_until(reader.clone(), ids.clone(), stop.clone()));
     }
     let measured = load.run(&client, first).await;
     stop.store(true, Ordering::Relaxed);
@@ -60,12 +65,12 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
 }
 
 /// One read after the other, each of a registration drawn from all; gives their milliseconds.
-async fn read_until(client: Client, ids: Arc<Vec<String>>, stop: Arc<AtomicBool>) -> anyhow::Result<Vec<f64>> {
+async fn read_until(mut reader: Reader, ids: Arc<Vec<String>>, stop: Arc<AtomicBool>) -> anyhow::Result<Vec<f64>> {
     let mut reads = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let id = &ids[rand::rng().random_range(0..ids.len())];
         let asked = Instant::now();
-        let found = lean::get(client.channel(), id.clone()).await?;
+        let found = reader.get(id).await?;
         reads.push(millis(asked));
         ensure!(found.id == *id, "another registration was answered than was asked for");
     }
