@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -67,8 +67,8 @@ impl Stage {
         if catalog.is_dir() {
             command.env("REGFLOW__CATALOG__FOLDER", &catalog);
         }
-        let child = command.spawn().context("failed to start the service")?;
-        let file = ServiceFile::wait_for(&data, SERVICE_TIMEOUT).await?;
+        let mut child = command.spawn().context("failed to start the service")?;
+        let file = until_up(&mut child, &data, SERVICE_TIMEOUT).await?;
         Ok(Service { child, file, data, sandbox_pid: self.sandbox_pid })
     }
 
@@ -76,6 +76,14 @@ impl Stage {
     pub async fn clear(mut self) -> anyhow::Result<()> {
         self.sandbox.kill().await.context("failed to end the sandbox")?;
         self.folder.close().context("failed to remove the folder of the run")
+    }
+}
+
+/// Where the service is, once it is ready; an error when it ends before that.
+async fn until_up(child: &mut Child, data: &Path, patience: Duration) -> anyhow::Result<ServiceFile> {
+    tokio::select! {
+        file = ServiceFile::wait_for(data, patience) => file,
+        ended = child.wait() => bail!("the service ended before it was ready ({})", ended?),
     }
 }
 
@@ -217,4 +225,17 @@ impl Usage {
 /// Bytes of a view's files on disk.
 pub fn view_bytes(views: &Path, name: &str) -> anyhow::Result<u64> {
     usage::folder_bytes(&views.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_that_ends_before_it_is_ready_is_not_waited_for() {
+        let mut child = Command::new("false").spawn().expect("started");
+        let waited = until_up(&mut child, Path::new("/nowhere"), SERVICE_TIMEOUT).await;
+        let error = waited.expect_err("it never comes up").to_string();
+        assert_eq!(error, "the service ended before it was ready (exit status: 1)");
+    }
 }
