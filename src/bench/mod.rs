@@ -4,8 +4,9 @@
 //! A scenario is a file, and what it measures stands at its top: `happy` (with `latency`), `fallback`, `growth`, `rebuild`, `read`;
 //! `packet`, `mail` and `form` measure one part each by itself, without a service.
 //! Each run is a fresh folder, and prints one JSON object on standard output. What they share: `stage` starts and stops processes,
-//! `load` sends registrations and waits for their end, `client` and `lean` are how, `course` is a load over time, `report` puts the
-//! object together. `compare` and `plot` are for people: a table beside earlier runs on standard error, and a picture.
+//! `load` sends registrations and waits for their end, `client`, `lean` and `reader` are how, `course` is a load over time, `machine`
+//! is how fast the machine was just before, `report` puts the object together. `compare` and `plot` are for people: a table beside
+//! earlier runs on standard error, and a picture.
 
 mod client;
 mod compare;
@@ -17,6 +18,7 @@ mod growth;
 mod happy;
 mod lean;
 mod load;
+mod machine;
 mod mail;
 mod packet;
 mod plot;
@@ -59,7 +61,9 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     };
     let mut runs = Vec::new();
     for _ in 0..args.runs {
-        let told = once(&args).await?;
+        let pace = tokio::task::spawn_blocking(machine::pace).await?;
+        let mut told = once(&args).await?;
+        report::add(&mut told, pace);
         tell!("{}", report::text(&told)?);
         runs.push(told);
     }

@@ -1,5 +1,5 @@
-//! Reads over HTTP/2 itself: what a channel puts around each call (its queue, its codec, its task) costs as much as the service's answer, and would be
-//! missing there, since both share the processors.
+//! Reads over HTTP/2 itself: what a channel puts around each call (its queue, its codec, its task) costs as much as the service's
+//! answer, and would be missing there, since both share the processors.
 
 use anyhow::{Context, ensure};
 use axum::http::{Method, Request, Uri, Version};
@@ -54,7 +54,8 @@ impl Reader {
             told.extend_from_slice(&part);
         }
         let trailers = stream.trailers().await?;
-        let status = trailers.as_ref().unwrap_or(&head.headers).get("grpc-status").context("an answer has no status")?;
+        let status =
+            trailers.as_ref().unwrap_or(&head.headers).get("grpc-status").context("an answer has no status")?;
         ensure!(status == "0", "a read was answered with status {status:?}");
         ensure!(told.len() >= PREFIX, "an answer is shorter than its prefix");
         Ok(Registration::decode(&told[PREFIX..])?)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::regflow;
 
 /// What every load tells.
-const OF_A_LOAD: [&str; 15] = [
+const OF_A_LOAD: [&str; 16] = [
     "/registrations_per_second",
     "/submit_ms/p50",
     "/submit_ms/p99",
@@ -24,6 +24,7 @@ const OF_A_LOAD: [&str; 15] = [
     "/share_of_raw_server",
     "/course/window_ms",
     "/machine/cpus",
+    "/machine_hashes_mb_per_second",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
