@@ -65,9 +65,12 @@ pub async fn submit_batch(channel: Channel, requests: Vec<v1::SubmitRequest>) ->
     ask(channel, "/regflow.v1.Registrations/SubmitBatch", v1::SubmitBatchRequest { requests }).await
 }
 
+/// The path of `Registrations.Get`.
+pub const GET: &str = "/regflow.v1.Registrations/Get";
+
 /// `Registrations.Get`
 pub async fn get(channel: Channel, id: String) -> Result<Registration, Status> {
-    ask(channel, "/regflow.v1.Registrations/Get", v1::GetRequest { id, min_sequence: 0 }).await
+    ask(channel, GET, v1::GetRequest { id, min_sequence: 0 }).await
 }
 
 /// How many have ended well, by `Registrations.List`.

@@ -65,7 +65,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
 }
 
 /// One read after the other, each of a registration drawn from all; gives their milliseconds.
-async fn read_until(mut reader: Reader, ids: Arc<Vec<String>>, stop: Arc<AtomicBool>) -> anyhow::Result<Vec<f64>> {
+async fn read_until(reader: Reader, ids: Arc<Vec<String>>, stop: Arc<AtomicBool>) -> anyhow::Result<Vec<f64>> {
     let mut reads = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let id = &ids[rand::rng().random_range(0..ids.len())];

@@ -9,7 +9,7 @@ use prost::Message;
 use proto::v1;
 use tokio::net::TcpStream;
 
-use super::lean::Registration;
+use super::lean::{GET, Registration};
 
 /// Flag and length before each message of gRPC.
 const PREFIX: usize = 5;
@@ -24,7 +24,7 @@ pub struct Reader {
 impl Reader {
     /// Connects to the service's gRPC address (`http://host:port`).
     pub async fn open(service: &str) -> anyhow::Result<Self> {
-        let method: Uri = format!("{service}/regflow.v1.Registrations/Get").parse()?;
+        let method: Uri = format!("{service}{GET}").parse()?;
         let authority = method.authority().context("the service's address has no host")?;
         let stream = TcpStream::connect(authority.as_str()).await?;
         stream.set_nodelay(true)?;
@@ -35,7 +35,7 @@ impl Reader {
     }
 
     /// `Registrations.Get`
-    pub async fn get(&mut self, id: &str) -> anyhow::Result<Registration> {
+    pub async fn get(&self, id: &str) -> anyhow::Result<Registration> {
         let mut send = self.send.clone().ready().await?;
         let request = Request::builder()
             .method(Method::POST)
