@@ -135,7 +135,7 @@ impl<'a> Attempt<'a> {
         } else {
             // all at once, as an input method would
             element.focus().await?;
-            self.page.0.cdp().send_raw("Input.insertText", json!({ "text": text })).await?;
+            self.page.browser.cdp().send_raw("Input.insertText", json!({ "text": text })).await?;
         }
         Ok(())
     }
@@ -211,17 +211,16 @@ impl<'a> Attempt<'a> {
 
     /// Clicks the button of a step, once; a second time only when the driver says that the first never arrived.
     async fn click(&mut self, step: &Step, mark: &str, by: Clicker) -> Result<(), Stop> {
-        let is_last = self.progress.step + 1 == self.recipe.steps.len();
         for _ in 0..COVERED_MAX {
             self.refuse_captcha().await?;
             // last, so that nothing moves between the look at the button and its click
-            let button = self.armed_button(step, mark, is_last).await?;
+            let button = self.armed_button(step, mark, by).await?;
             if !(self.progress.may_send)() {
                 return Err(Stop::failed(ErrorKind::Internal, "another process took over before the form was sent"));
             }
             // set first: from here on we may be cut off at any point
-            self.progress.clicked_submit = is_last;
-            match button.click(by).await {
+            self.progress.clicked_submit = self.is_last();
+            match button.click().await {
                 Err(error) if never_clicked(&error) => self.progress.clicked_submit = false,
                 Err(error) if !is_between_pages(&error) => return Err(error.into()),
                 Ok(()) | Err(_) => return Ok(()),
@@ -232,18 +231,18 @@ impl<'a> Attempt<'a> {
     }
 
     /// The button, ready to be clicked on a page that the browser would send.
-    async fn armed_button(&mut self, step: &Step, mark: &str, is_last: bool) -> Result<Button<'a>, Stop> {
+    async fn armed_button(&mut self, step: &Step, mark: &str, by: Clicker) -> Result<Button<'a>, Stop> {
         let deadline = Instant::now() + self.options.element_timeout;
         loop {
             let armed = self.page.arm(mark, self.recipe, &step.submit).await?;
             if !armed.refused.is_empty() {
                 return Err(Stop::Failed(self.judge().refused_by_the_browser(&armed.refused)));
             }
-            if armed.success && is_last {
+            if armed.success && self.is_last() {
                 let detail = "the sign of success is on the page before anything was sent";
                 return Err(Stop::failed(ErrorKind::FormChanged, detail));
             }
-            if let Some(button) = armed.button(self.page)? {
+            if let Some(button) = self.page.button(&armed, &step.submit, by).await? {
                 return Ok(button);
             }
             if Instant::now() >= deadline {
@@ -277,6 +276,10 @@ impl<'a> Attempt<'a> {
             return Err(Stop::failed(ErrorKind::LoginRequired, detail));
         }
         Ok(())
+    }
+
+    fn is_last(&self) -> bool {
+        self.progress.step + 1 == self.recipe.steps.len()
     }
 
     fn judge(&self) -> Judge<'_> {

@@ -126,7 +126,7 @@ impl Browsers {
         if !is_odd(&ended) {
             lease.session.prepare().await;
         }
-        let screenshot = screenshot(&lease.session).await;
+        let screenshot = screenshot(&lease.session, &self.pool.options).await;
         self.give_back(lease, &ended);
         (ended, screenshot)
     }
@@ -187,7 +187,7 @@ async fn try_form(
 ) -> Result<Outcome, Stop> {
     let (browser, origins) = session.parts()?;
     let attempt = Attempt {
-        page: Page(browser),
+        page: Page::new(browser, options),
         recipe,
         options,
         uploads,
@@ -204,8 +204,8 @@ fn out_of_time(progress: &Progress) -> Stop {
     Stop::Failed(Failure::new(kind, "the attempt took longer than it may"))
 }
 
-async fn screenshot(session: &Session) -> Option<Vec<u8>> {
-    let page = Page(session.browser().ok()?);
+async fn screenshot(session: &Session, options: &BrowserOptions) -> Option<Vec<u8>> {
+    let page = Page::new(session.browser().ok()?, options);
     // in half of the time, in more bytes: a page full of pictures may have to be packed better
     for packing in [Packing::Quick, Packing::Small] {
         let shot = timeout(SCREENSHOT_TIMEOUT, page.picture(packing)).await.ok()?.ok()?;

@@ -49,7 +49,7 @@ pub(crate) async fn open(page: Page<'_>, recipe: &Recipe, origins: &mut BTreeSet
     let url = url.ok_or_else(|| Stop::failed(ErrorKind::FormChanged, "the recipe's url is no web address"))?;
     // before the page can set anything
     origins.extend(crate::captcha::origin_of(url.as_str()));
-    page.0.goto(url.as_str()).await?;
+    page.browser.goto(url.as_str()).await?;
     let look = page.look(&Watch::new(recipe, None, "")).await?;
     if look.elements > ELEMENTS_MAX {
         return Err(Stop::failed(ErrorKind::FormChanged, "the page is far larger than any form"));
@@ -60,7 +60,7 @@ pub(crate) async fn open(page: Page<'_>, recipe: &Recipe, origins: &mut BTreeSet
 /// The shape of the form that the recipe's first page shows.
 pub(crate) async fn read(session: &mut Session, recipe: &Recipe, options: &BrowserOptions) -> Result<FormShape, Stop> {
     let (browser, origins) = session.parts()?;
-    let mut looking = Looking { page: Page(browser), recipe, origins, wait: options.element_timeout };
+    let mut looking = Looking { page: Page::new(browser, options), recipe, origins, wait: options.element_timeout };
     let look = open(looking.page, recipe, looking.origins).await?;
     let captcha = looking.captcha().await?;
     match bad_page(&look) {

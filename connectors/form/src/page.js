@@ -150,7 +150,8 @@ const look = (watch) => {
 // The middle of what is in sight of an element, if a click there hits nothing else.
 const spot = (el) => {
   for (const { left, right, top, bottom } of el.getClientRects()) {
-    const x = (Math.max(left, 0) + Math.min(right, innerWidth)) / 2, y = (Math.max(top, 0) + Math.min(bottom, innerHeight)) / 2;
+    const x = Math.floor((Math.max(left, 0) + Math.min(right, innerWidth)) / 2);
+    const y = Math.floor((Math.max(top, 0) + Math.min(bottom, innerHeight)) / 2);
     if (x < Math.max(left, 0) || y < Math.max(top, 0) || right <= left || bottom <= top) continue;
     const hit = document.elementFromPoint(x, y);
     return hit && el.contains(hit) ? { x, y } : null;
@@ -192,7 +193,7 @@ const arm = ({ mark, dismiss: unwanted, submit, success }) => {
     if (state.blocked.length < PROBLEMS_MAX) state.blocked.push(unfit(event.target));
   }, true);
   return {
-    button: button && !button.disabled ? button : null,
+    ready: !!button && !button.disabled,
     spot: button && !button.disabled ? aim(button) : null,
     refused: button ? refusedByBrowser(button) : [], success: holds(success),
   };

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,10 +10,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thirtyfour::error::{WebDriverError, WebDriverResult};
+use thirtyfour::session::scriptret::ScriptRet;
 use thirtyfour::{WebDriver, WebElement};
 
 use crate::captcha::{self, Surroundings};
-use crate::{ErrorList, Field, FieldKind, Recipe, Signs};
+use crate::{BrowserOptions, ErrorList, Field, FieldKind, Recipe, Signs};
 
 static SCRIPT: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(include_str!("page.js")));
 
@@ -197,28 +199,20 @@ pub(crate) struct RawField {
 
 /// A place on the page in sight, in CSS pixels from its upper left corner.
 #[derive(Debug, Clone, Copy, Deserialize)]
-struct Spot {
-    x: f64,
-    y: f64,
+pub(crate) struct Spot {
+    x: i64,
+    y: i64,
 }
 
 /// The state of a page right before its button is clicked.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Armed {
-    /// A reference to the button, unless it is missing or disabled.
-    button: Option<Value>,
+    /// Whether the button is there and not disabled.
+    pub(crate) ready: bool,
     /// Where a click hits it, if something does not stand before it.
     spot: Option<Spot>,
     pub(crate) refused: Vec<Unfit>,
     pub(crate) success: bool,
-}
-
-impl Armed {
-    /// The button, if it can be clicked.
-    pub(crate) fn button<'a>(&self, page: Page<'a>) -> WebDriverResult<Option<Button<'a>>> {
-        let found = self.button.as_ref().map(|button| WebElement::from_json(button.clone(), page.0.handle().clone()));
-        Ok(found.transpose()?.map(|element| Button { page, element, spot: self.spot }))
-    }
 }
 
 /// Who clicks a button.
@@ -232,21 +226,25 @@ pub(crate) enum Clicker {
 
 /// A button that was looked at a moment ago.
 #[derive(Debug)]
-pub(crate) struct Button<'a> {
-    page: Page<'a>,
-    element: WebElement,
-    spot: Option<Spot>,
+pub(crate) enum Button<'a> {
+    /// In sight.
+    Seen(Page<'a>, Spot),
+    /// For the driver to find a way to.
+    Known(WebElement),
 }
 
 impl Button<'_> {
     /// Clicks it as a mouse does. Where it is in sight, the mouse goes there at once; else, or where it is wanted so, the driver looks
     /// for a way, which takes it eleven scripts and 50 ms, and says when there is none. The page keeps the click from all but the
     /// button (`guard` in page.js), since it may have moved.
-    pub(crate) async fn click(&self, by: Clicker) -> WebDriverResult<()> {
-        let Some(spot) = self.spot.filter(|_| by == Clicker::Mouse) else { return self.element.click().await };
-        self.page.mouse("mouseMoved", spot, 0).await?;
-        self.page.mouse("mousePressed", spot, 1).await?;
-        self.page.mouse("mouseReleased", spot, 1).await
+    pub(crate) async fn click(&self) -> WebDriverResult<()> {
+        match self {
+            Self::Known(element) => element.click().await,
+            Self::Seen(page, spot) => {
+                let mouse = page.browser.action_chain_with_delay(Some(Duration::ZERO), Some(Duration::ZERO));
+                mouse.move_to(spot.x, spot.y).click().perform().await
+            }
+        }
     }
 }
 
@@ -261,9 +259,17 @@ pub(crate) enum Packing {
 
 /// The page that a browser shows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Page<'a>(pub(crate) &'a WebDriver);
+pub(crate) struct Page<'a> {
+    pub(crate) browser: &'a WebDriver,
+    /// How long our script may take, with those of the page that it sets off.
+    script_timeout: Duration,
+}
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    pub(crate) fn new(browser: &'a WebDriver, options: &BrowserOptions) -> Self {
+        Self { browser, script_timeout: options.page_timeout }
+    }
+
     /// Clicks `dismiss` away and fills fields in order, up to the first required one that is not ready.
     pub(crate) async fn fill(&self, dismiss: &[String], fields: &[ToFill<'_>]) -> WebDriverResult<Vec<Filled>> {
         self.ask("fill", &json!({ "dismiss": dismiss, "fields": fields })).await
@@ -272,6 +278,13 @@ impl Page<'_> {
     /// What the page shows of all that is watched for.
     pub(crate) async fn look(&self, watch: &Watch<'_>) -> WebDriverResult<Look> {
         self.ask("look", watch).await
+    }
+
+    /// The same of a page that may be on its way out. By the driver, which knows when it is: the browser itself leaves a question to a
+    /// page that goes without an answer, now and then.
+    pub(crate) async fn look_after_a_click(&self, watch: &Watch<'_>) -> WebDriverResult<Look> {
+        let look = self.script("look", serde_json::to_value(watch)?).await?;
+        read("look", look.json().clone())
     }
 
     /// The form that `known` is about, or what comes nearest. Touches nothing.
@@ -285,16 +298,24 @@ impl Page<'_> {
         self.ask("arm", &json!({ "mark": mark, "dismiss": dismiss, "submit": submit, "success": success })).await
     }
 
-    async fn mouse(&self, what: &str, at: Spot, clicks: u32) -> WebDriverResult<()> {
-        let button = if clicks > 0 { "left" } else { "none" };
-        let event = json!({ "type": what, "x": at.x, "y": at.y, "button": button, "clickCount": clicks });
-        self.0.cdp().send_raw("Input.dispatchMouseEvent", event).await.map(drop)
+    /// The button that was armed; nothing if it is gone by now.
+    pub(crate) async fn button(
+        &self,
+        armed: &Armed,
+        submit: &[String],
+        by: Clicker,
+    ) -> WebDriverResult<Option<Button<'a>>> {
+        match armed.spot {
+            _ if !armed.ready => Ok(None),
+            Some(spot) if by == Clicker::Mouse => Ok(Some(Button::Seen(*self, spot))),
+            Some(_) | None => Ok(self.locate(submit).await?.map(Button::Known)),
+        }
     }
 
     /// The page as it is in sight: PNG, packed well or quickly.
     pub(crate) async fn picture(&self, packing: Packing) -> WebDriverResult<Vec<u8>> {
         let what = json!({ "format": "png", "optimizeForSpeed": packing == Packing::Quick });
-        let answer = self.0.cdp().send_raw("Page.captureScreenshot", what).await?;
+        let answer = self.browser.cdp().send_raw("Page.captureScreenshot", what).await?;
         let text = answer.get("data").and_then(Value::as_str).unwrap_or_default();
         STANDARD.decode(text).map_err(|_| WebDriverError::Json("picture".to_owned()))
     }
@@ -309,20 +330,35 @@ impl Page<'_> {
 
     /// The first element that one of `selectors` finds.
     pub(crate) async fn locate(&self, selectors: &[String]) -> WebDriverResult<Option<WebElement>> {
-        let found = self.0.execute(Arc::clone(&*SCRIPT), vec![json!("locate"), json!(selectors)]).await?;
+        let found = self.script("locate", json!(selectors)).await?;
         if found.json().is_null() { Ok(None) } else { found.element().map(Some) }
     }
 
     /// Captchas and origins of the whole pierced document.
     pub(crate) async fn surroundings(&self) -> WebDriverResult<Surroundings> {
         let what = json!({ "computedStyles": [] });
-        Ok(captcha::read(&self.0.cdp().send_raw("DOMSnapshot.captureSnapshot", what).await?))
+        Ok(captcha::read(&self.browser.cdp().send_raw("DOMSnapshot.captureSnapshot", what).await?))
     }
 
-    async fn ask<T: DeserializeOwned>(&self, work: &str, given: &impl Serialize) -> WebDriverResult<T> {
-        let arguments = vec![json!(work), serde_json::to_value(given)?];
-        let answer = self.0.execute(Arc::clone(&*SCRIPT), arguments).await?;
-        // without serde's words: they may quote what the page holds
-        serde_json::from_value(answer.json().clone()).map_err(|_| WebDriverError::Json(work.to_owned()))
+    /// By the browser and not by the driver's own scripts, which take several times as long.
+    async fn ask<T: DeserializeOwned>(&self, work: &'static str, given: &impl Serialize) -> WebDriverResult<T> {
+        // JSON is JavaScript
+        let given = serde_json::to_string(given)?;
+        let script = json!({
+            "expression": format!("(function () {{ {} }})(\"{work}\", {given})", *SCRIPT),
+            "returnByValue": true,
+            "timeout": self.script_timeout.as_millis(),
+        });
+        let mut answer = self.browser.cdp().send_raw("Runtime.evaluate", script).await?;
+        read(work, answer.pointer_mut("/result/value").map(Value::take).unwrap_or_default())
     }
+
+    async fn script(&self, work: &'static str, given: Value) -> WebDriverResult<ScriptRet> {
+        self.browser.execute(Arc::clone(&*SCRIPT), vec![json!(work), given]).await
+    }
+}
+
+// Without serde's words: they may quote what the page holds.
+fn read<T: DeserializeOwned>(work: &'static str, answer: Value) -> WebDriverResult<T> {
+    serde_json::from_value(answer).map_err(|_| WebDriverError::Json(work.to_owned()))
 }

@@ -6,6 +6,8 @@ use thirtyfour::error::{WebDriverError, WebDriverErrorInner};
 
 use crate::BrowserError;
 
+/// What the browser says of a script that took longer than it may.
+const CUT_OFF: &str = "Execution was terminated";
 /// What the browser says when the proxy does not connect it.
 const NOT_LET_THROUGH: &str = "ERR_SOCKS_CONNECTION_FAILED";
 
@@ -100,6 +102,9 @@ fn explain(error: &WebDriverError) -> (Failure, Option<BrowserError>) {
     }
     if matches!(inner, WebDriverErrorInner::UnexpectedAlertOpen(_)) {
         return (Failure::new(ErrorKind::FormChanged, "the page opened a dialog that the recipe does not know"), None);
+    }
+    if message(error).contains(CUT_OFF) {
+        return (Failure::new(ErrorKind::Timeout, "a script of the page does not end"), None);
     }
     if let Some(code) = net_code(&message(error)) {
         return (Failure::new(kind_of_net(&code), format!("the page could not be loaded ({code})")), None);

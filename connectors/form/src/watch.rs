@@ -54,7 +54,7 @@ impl<'a> Waiting<'a> {
             // first, because the page that was clicked is still there at once
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(POLL);
-            match self.page.look(&self.watch).await {
+            match self.page.look_after_a_click(&self.watch).await {
                 Ok(look) => {
                     if look.missed {
                         return Ok(Verdict::Missed);
@@ -109,7 +109,7 @@ impl<'a> Waiting<'a> {
         let deadline = Instant::now() + self.element_timeout;
         while Instant::now() < deadline {
             tokio::time::sleep(POLL).await;
-            let Ok(look) = self.page.look(&self.watch).await else { break };
+            let Ok(look) = self.page.look_after_a_click(&self.watch).await else { break };
             let again = self.judge.of(&look);
             if let Some(found @ Verdict::Over(Outcome::Registered { confirmation: Some(_), .. })) = again {
                 return found;

@@ -105,6 +105,17 @@ fn a_site_that_is_down_hangs_or_is_not_there_is_told_apart() {
 }
 
 #[test]
+fn a_page_whose_script_never_ends_is_given_up_in_time_and_nothing_was_sent() {
+    let form =
+        r#"<form method=post><input name=serial onchange="for (;;);"><input name=email><button>Send</button></form>"#;
+    let site = Site::one_page(form, thanks);
+    let found = failure(try_form(ONE_PAGE, &site.base));
+    assert_eq!((found.kind, found.detail.as_str()), (ErrorKind::Timeout, "a script of the page does not end"));
+    assert_eq!(site.posted().len(), 0);
+    assert_eq!(after_the_click(thanks).1, 1, "the next form has a browser that works");
+}
+
+#[test]
 fn what_the_browser_would_not_send_is_a_validation_failure_of_our_field() {
     let form = r#"<form method=post><input name=serial required pattern="K\d+" title="K and nine digits"><input name=email type=email><button>Send</button></form>"#;
     let site = Site::one_page(form, thanks);
