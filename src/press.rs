@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use packet::{PacketRenderer, Press, PressOptions, WorkerOptions};
+use packet::{Press, PressOptions, WorkerOptions};
 
 use crate::cli::PacketWorkerArgs;
 use crate::config::PacketSettings;
@@ -14,8 +14,6 @@ use crate::serve::path;
 
 /// This very file, also when another version has taken its place on the disk since.
 const SELF: &str = "/proc/self/exe";
-/// Has the allocator count only what is used: else its reserve of a gigabyte is over the limit before the first packet.
-const LATE_COMMIT: (&str, &str) = ("MIMALLOC_ARENA_EAGER_COMMIT", "0");
 /// There are as many workers as processors: threads beside each would only get into each other's way.
 const ONE_THREAD: (&str, &str) = ("RAYON_NUM_THREADS", "1");
 /// Each keeps some 60 MB of memory, so that a machine with many processors does not fill up with them.
@@ -26,7 +24,8 @@ const MEMORY_MB_MIN: u64 = 256;
 /// A press by these settings; bad ones and bad fonts are found here.
 pub fn packets(settings: &PacketSettings) -> anyhow::Result<Press> {
     let fonts = path(&settings.fonts);
-    PacketRenderer::new(fonts.as_deref()).context("failed to load the packet's fonts")?;
+    // ours are not loaded for that: they would stay in the service's memory, which draws nothing itself
+    fonts.as_deref().map_or(Ok(()), packet::check_fonts).context("failed to load the packet's fonts")?;
     if settings.render_ms == 0 || settings.memory_mb < MEMORY_MB_MIN {
         bail!("packet.render_ms must be at least 1, and packet.memory_mb at least {MEMORY_MB_MIN}");
     }
@@ -39,7 +38,7 @@ pub fn packets(settings: &PacketSettings) -> anyhow::Result<Press> {
     Ok(Press::new(PressOptions {
         program: Path::new(SELF).to_owned(),
         arguments,
-        environment: vec![LATE_COMMIT, ONE_THREAD],
+        environment: vec![ONE_THREAD],
         workers_max: available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
         deadline: Duration::from_millis(settings.render_ms),
     }))

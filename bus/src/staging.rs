@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::key_store::KEYS_STREAM;
 
 /// The streams that get batches.
-const STREAMS: [&str; 2] = [subject::EVENTS_STREAM, KEYS_STREAM];
+const STREAMS: [&str; 3] = [subject::EVENTS_STREAM, KEYS_STREAM, subject::NOTIFY_STREAM];
 /// Where the server keeps its streams, inside its folder.
 const STREAMS_FOLDER: &str = "jetstream/$G/streams";
 const BATCHES_FOLDER: &str = "batches";

@@ -18,10 +18,22 @@ pub const FONT_BYTES_MAX: u64 = 128 * 1024 * 1024;
 pub(crate) fn load(folder: Option<&Path>) -> Result<FontStore, PacketError> {
     let mut store = FontStore::new();
     store.extend(typst_kit::fonts::embedded());
-    for path in folder.map_or_else(|| Ok(Vec::new()), font_files)? {
-        push_file(&mut store, &path)?;
+    if let Some(folder) = folder {
+        push_folder(&mut store, folder)?;
     }
     Ok(store)
+}
+
+/// Loads the fonts of an operator's folder and forgets them: for whoever draws nothing itself, but must find out early.
+///
+/// # Errors
+/// [`PacketError::Fonts`] or [`PacketError::BadFont`].
+pub fn check_fonts(folder: &Path) -> Result<(), PacketError> {
+    push_folder(&mut FontStore::new(), folder)
+}
+
+fn push_folder(store: &mut FontStore, folder: &Path) -> Result<(), PacketError> {
+    font_files(folder)?.iter().try_for_each(|path| push_file(store, path))
 }
 
 /// Sorted, so that the same folder gives the same fallbacks and the same bytes.
@@ -60,4 +72,22 @@ fn push_file(store: &mut FontStore, path: &Path) -> Result<(), PacketError> {
         count += 1;
     }
     if count == 0 { Err(bad("not a font")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may")]
+    use super::*;
+
+    #[test]
+    fn a_folder_of_fonts_is_checked_without_drawing_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("notes.txt"), "not looked at").unwrap();
+        check_fonts(folder.path()).unwrap();
+        fs::write(folder.path().join("broken.ttf"), "no font").unwrap();
+        let error = check_fonts(folder.path()).unwrap_err();
+        assert!(matches!(&error, PacketError::BadFont { path, .. } if path.ends_with("broken.ttf")), "{error}");
+        let error = check_fonts(&folder.path().join("missing")).unwrap_err();
+        assert!(matches!(error, PacketError::Fonts { .. }), "{error}");
+    }
 }

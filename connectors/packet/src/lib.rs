@@ -18,7 +18,7 @@ mod world;
 
 pub use check::{ADDRESS_LINES_MAX, FIELDS_MAX, NOTES_MAX, STEPS_MAX, TEXT_CHARS_MAX, TEXT_CHARS_TOTAL_MAX};
 pub use data::{PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
-pub use fonts::{FONT_BYTES_MAX, FONT_FILES_MAX};
+pub use fonts::{FONT_BYTES_MAX, FONT_FILES_MAX, check_fonts};
 pub use press::{Press, PressOptions};
 pub use proof::{DELIVERIES_MAX, FILES_MAX, ProofDelivery, ProofDocument, ProofFile, ProofValue, VALUES_MAX};
 pub use render::{Packet, PacketRenderer};
