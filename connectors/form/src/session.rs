@@ -38,10 +38,8 @@ const FLAGS: &[&str] = &[
     // HTTP/1.1 only, for the sake of `alone_on_its_connection`
     "--disable-http2",
     "--disable-extensions",
-    // all tabs of a session are of one maker, so one process may show them: starting one for each person took a fifth of a form's
-    // processor time. Pages of other sites beside them have their own still
-    "--renderer-process-limit=1",
-    // a page that follows another of its site needs no frame of its own: a tenth more
+    // a page that follows another of its site needs no frame of its own: a fifth of a form's processor time. That all pages share a
+    // process would save a little more, and the pages of two makers must not (decision 4)
     "--disable-features=RenderDocument",
     "--disable-breakpad",
     "--no-first-run",

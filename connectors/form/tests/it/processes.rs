@@ -141,6 +141,35 @@ fn a_browser_serves_one_home_or_the_public_and_makes_room_for_another() {
     RUNTIME.block_on(browsers.shutdown());
 }
 
+/// The processes that show pages.
+fn renderers_of(folder: &Path) -> Vec<Process> {
+    let shows_pages = |process: &Process| {
+        std::fs::read_to_string(format!("/proc/{}/cmdline", process.pid))
+            .is_ok_and(|line| line.contains("--type=renderer"))
+    };
+    processes_of(folder).into_iter().filter(shows_pages).collect()
+}
+
+#[test]
+fn a_persons_page_has_a_process_of_its_own() {
+    let folder = folder("renderers");
+    let browsers = {
+        let _on_runtime = RUNTIME.enter();
+        browsers_in(folder.clone(), |options| options.sessions_max = 1)
+    };
+    let (seen_when_sent, seen) = std::sync::mpsc::channel();
+    let site = Site::one_page(FORM, move || {
+        seen_when_sent.send(renderers_of(&folder)).unwrap();
+        thanks()
+    });
+    for _ in 0..2 {
+        confirmation(&RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new(), may_send())));
+    }
+    RUNTIME.block_on(browsers.shutdown());
+    let [first, second] = [seen.recv().unwrap(), seen.recv().unwrap()];
+    assert!(first.iter().any(|process| !second.contains(process)), "all of {first:?} still there: {second:?}");
+}
+
 #[test]
 fn a_browser_has_nothing_of_our_environment_but_what_is_named() {
     let folder = folder("environment");
