@@ -192,9 +192,9 @@ const arm = ({ mark, dismiss: unwanted, submit, success }) => {
   document.addEventListener('invalid', (event) => {
     if (state.blocked.length < PROBLEMS_MAX) state.blocked.push(unfit(event.target));
   }, true);
+  const ready = !!button && !button.disabled;
   return {
-    ready: !!button && !button.disabled,
-    spot: button && !button.disabled ? aim(button) : null,
+    ready, spot: ready ? aim(button) : null,
     refused: button ? refusedByBrowser(button) : [], success: holds(success),
   };
 };
