@@ -115,6 +115,16 @@ pub(crate) fn close(store: Store) -> Result<(), ViewError> {
     within(CLOSE_WITHIN, "close", move || drop(store))
 }
 
+/// Closes a store and opens it again. It must hold what it held.
+pub(crate) fn reopen<S: Persisted>(store: Store, dir: &Path) -> Result<Store, ViewError> {
+    let held = store.get(keys::CHECKPOINT)?;
+    close(store)?;
+    let folder = dir.to_owned();
+    let store =
+        within(OPEN_WITHIN, "open", move || open_when_free(&folder, S::CACHE_BYTES)).and_then(|opened| opened)?;
+    if store.get(keys::CHECKPOINT)? == held { Ok(store) } else { Err(ViewError::Undecodable) }
+}
+
 fn open_and_read<S: Persisted>(dir: &Path) -> Found<S, Store> {
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent).map_err(|source| ViewError::Folder { doing: "create", source })?;

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::Path;
 
 use events::{RegistrationId, Sequence, Status};
 
 use crate::blocks::{self, Block, NewRow};
+use crate::checkpoint::Saved;
 use crate::codec;
 use crate::error::ViewError;
 use crate::finder::{self, Finder, Pair, Step};
 use crate::keys;
+use crate::opening;
 use crate::row::Row;
 use crate::store::{Bytes, Store, Writes};
 
@@ -49,6 +52,16 @@ impl Rows {
     /// What is in `store`.
     pub(crate) fn load(store: Store) -> Result<Self, ViewError> {
         Ok(Self { finder: Finder::load(&store)?, store })
+    }
+
+    /// Whether [`Self::reopened`] gives anything back.
+    pub(crate) fn is_grown(&self) -> bool {
+        self.store.is_grown()
+    }
+
+    /// The same with its store closed and opened again.
+    pub(crate) fn reopened(self, dir: &Path) -> Result<Self, ViewError> {
+        Ok(Self { store: opening::reopen::<Saved>(self.store, dir)?, ..self })
     }
 
     /// For whoever closes it.

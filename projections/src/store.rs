@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use events::Sequence;
 
@@ -15,11 +16,15 @@ const LOCKED: &str = "could not acquire lock";
 
 /// One collection frees up to 512 objects (crossbeam's 8 bags of 64); an entry leaves at most a few.
 const ENTRIES_PER_COLLECTION: usize = 64;
+/// Entries after whose writing a store has taken some megabytes of memory to be quick.
+const GROWN_ENTRIES: usize = 2_048;
 
 /// One open store.
 pub(crate) struct Store {
     /// Nothing in a store that holds nothing and never will: see [`Store::nothing`].
     tree: Option<sled::Db>,
+    /// Entries that were written since it was opened.
+    written: AtomicUsize,
 }
 
 /// Writes that become visible, and durable, together or not at all.
@@ -51,7 +56,7 @@ impl Store {
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, ViewError> {
         let config = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None);
         match config.open() {
-            Ok(tree) => Ok(Self { tree: Some(tree) }),
+            Ok(tree) => Ok(Self { tree: Some(tree), written: AtomicUsize::new(0) }),
             Err(sled::Error::Io(error)) if error.to_string().starts_with(LOCKED) => Err(ViewError::InUse),
             Err(source) => Err(ViewError::Store { doing: "open", source: source.into() }),
         }
@@ -59,7 +64,7 @@ impl Store {
 
     /// Behind folds that are all in memory: finds nothing, and touches no folder.
     pub(crate) const fn nothing() -> Self {
-        Self { tree: None }
+        Self { tree: None, written: AtomicUsize::new(0) }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ViewError> {
@@ -126,8 +131,15 @@ impl Store {
     pub(crate) fn write(&self, writes: Writes) -> Result<(), ViewError> {
         let Some(tree) = &self.tree else { return Ok(()) };
         guarded("write", || tree.apply_batch(writes.batch))?;
+        self.written.fetch_add(writes.entries, Ordering::Relaxed);
         free_replaced_pages(writes.entries);
         Ok(())
+    }
+
+    /// Whether closing it and opening it again would give back memory worth that: what it has read or written stays in its cache, which
+    /// nothing else empties.
+    pub(crate) fn is_grown(&self) -> bool {
+        self.written.load(Ordering::Relaxed) >= GROWN_ENTRIES
     }
 
     /// Hands everything written to the operating system. Never `flush_async`, which can deadlock.

@@ -11,6 +11,7 @@ use events::{RegistrationId, Sequence, Stored, Timestamp};
 use projections::{AnalyticsView, Checkpoint, FLUSH_EVERY, SetAside, StatusView, ViewError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,6 +19,8 @@ use tokio_util::task::AbortOnDropHandle;
 const PAGE_RECORDS: usize = 1_024;
 /// Pages read while one is taken in.
 const PAGES_AHEAD: usize = 8;
+/// How long nothing comes before a view rests.
+const REST_AFTER: Duration = Duration::from_secs(5);
 /// Pause after the log could not be followed.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -34,6 +37,9 @@ pub trait Fed: Clone + Send + Sync + 'static {
 
     /// Nothing up to here is missing, also where the last items say nothing to this view.
     fn pass(&self, sequence: Sequence);
+
+    /// Gives back the memory that it has taken to be quick, when nothing comes any more.
+    fn rest(&self) -> Result<(), ViewError>;
 
     /// Begins anew.
     fn start_over(&self, now: Timestamp) -> Result<SetAside, ViewError>;
@@ -93,9 +99,9 @@ impl<V: Fed> Feeder<V> {
                 return Err(error.into());
             }
         };
-        let mut unchecked = checkpoint;
+        let (mut unchecked, mut heard) = (checkpoint, Instant::now());
         loop {
-            let fed = self.page(&mut ahead, &mut unchecked).await;
+            let fed = self.page(&mut ahead, &mut unchecked, &mut heard).await;
             if let Err(error) = fed {
                 let passing = error.downcast_ref().is_some_and(|e| matches!(e, FollowError::Unavailable(_)));
                 if !passing {
@@ -106,8 +112,20 @@ impl<V: Fed> Feeder<V> {
         }
     }
 
-    async fn page(&self, ahead: &mut Ahead, unchecked: &mut Option<Checkpoint>) -> anyhow::Result<()> {
+    async fn page(
+        &self,
+        ahead: &mut Ahead,
+        unchecked: &mut Option<Checkpoint>,
+        heard: &mut Instant,
+    ) -> anyhow::Result<()> {
         let page = ahead.next().await?;
+        if !page.items.is_empty() {
+            *heard = Instant::now();
+        } else if heard.elapsed() >= REST_AFTER {
+            *heard = Instant::now();
+            let view = self.view.clone();
+            tokio::task::spawn_blocking(move || view.rest()).await??;
+        }
         if let (Some(checkpoint), Some(first)) = (*unchecked, page.items.first()) {
             anyhow::ensure!(is_at(checkpoint, first), "the log does not hold the record that the view saw last");
             *unchecked = None;
@@ -231,6 +249,10 @@ impl Fed for StatusFeed {
         self.view.pass(sequence);
     }
 
+    fn rest(&self) -> Result<(), ViewError> {
+        self.view.rest()
+    }
+
     fn start_over(&self, now: Timestamp) -> Result<SetAside, ViewError> {
         self.view.start_over(now)
     }
@@ -268,7 +290,59 @@ impl Fed for AnalyticsView {
         self.pass(sequence);
     }
 
+    fn rest(&self) -> Result<(), ViewError> {
+        self.rest()
+    }
+
     fn start_over(&self, now: Timestamp) -> Result<SetAside, ViewError> {
         self.start_over(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bus::MemoryLog;
+
+    use super::*;
+
+    /// Notes when it rested.
+    #[derive(Clone, Default)]
+    struct Noting(Arc<Mutex<Vec<Instant>>>);
+
+    impl Fed for Noting {
+        const NAME: &'static str = "noting view";
+
+        fn position(&self) -> Sequence {
+            0
+        }
+
+        fn take_in(&self, _items: Vec<FollowItem>) -> Result<(), ViewError> {
+            Ok(())
+        }
+
+        fn pass(&self, _sequence: Sequence) {}
+
+        fn rest(&self) -> Result<(), ViewError> {
+            self.0.lock().expect("nobody panicked").push(Instant::now());
+            Ok(())
+        }
+
+        fn start_over(&self, _now: Timestamp) -> Result<SetAside, ViewError> {
+            Err(ViewError::Closed)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_view_rests_once_nothing_has_come_for_a_while() {
+        let (view, shutdown, begun) = (Noting::default(), CancellationToken::new(), Instant::now());
+        let log = Arc::new(MemoryLog::default());
+        let (_ready, task) = start(view.clone(), None, log, || Timestamp(0), shutdown.clone());
+        tokio::time::sleep(2 * REST_AFTER + PAUSE).await;
+        shutdown.cancel();
+        task.await.expect("it ends");
+        let rested = view.0.lock().expect("nobody panicked").clone();
+        assert_eq!(rested.len(), 2, "{rested:?}");
+        assert!(rested.iter().all(|at| at.duration_since(begun) >= REST_AFTER), "{rested:?}");
+        assert!(rested[1].duration_since(rested[0]) >= REST_AFTER, "{rested:?}");
     }
 }

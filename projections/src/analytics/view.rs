@@ -125,6 +125,22 @@ impl AnalyticsView {
         self.change(Inner::write)
     }
 
+    /// As [`StatusView::rest`](crate::StatusView::rest).
+    ///
+    /// # Errors
+    /// [`ViewError`] as for [`Self::apply`]; the view is then closed until [`Self::start_over`].
+    pub fn rest(&self) -> Result<(), ViewError> {
+        self.change(|inner| {
+            if !inner.store.as_ref().is_some_and(Store::is_grown) {
+                return Ok(());
+            }
+            inner.write()?;
+            let store = inner.store.take().ok_or(ViewError::Closed)?;
+            inner.store = Some(opening::reopen::<Saved>(store, &self.0.dir)?);
+            Ok(())
+        })
+    }
+
     /// Moves the folder aside and goes on with an empty view: follow the log from sequence 1.
     ///
     /// Blocks; may take seconds.
