@@ -10,7 +10,9 @@ setup: ## install what is missing (nats-server, Chromium and its driver)
 setup-tests: ## as setup, and the Python packages of the tests
 	@scripts/setup --tests
 
+# both programs: the service, and the one beside it that draws packets
 demo: setup ## watch some twenty products being registered
+	cargo build
 	cargo run -- demo
 
 test: setup-tests ## run all tests
@@ -26,4 +28,5 @@ screenshots: setup-tests ## take the pictures of the pages that the README shows
 # nothing but the runs' JSON on standard output, so that it can be kept and compared with
 bench: ## measure 20,000 registrations with an optimised build (make bench ARGS="latency --runs 3"; --help names the scenarios)
 	@scripts/setup >&2
+	@cargo build --release
 	@cargo run --release -- bench $(ARGS)

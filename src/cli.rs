@@ -102,27 +102,11 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// Measure it against the sandbox, and print one JSON object a run
     Bench(Box<BenchArgs>),
-    /// Draw packets that come in on standard input; the service starts it
-    #[command(hide = true)]
-    PacketWorker(PacketWorkerArgs),
     /// Print the completion script of a shell
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Debug, Args)]
-pub struct PacketWorkerArgs {
-    /// A folder of further fonts
-    #[arg(long)]
-    pub fonts: Option<PathBuf>,
-    /// Memory that it may have, in megabytes
-    #[arg(long)]
-    pub memory_mb: u64,
-    /// How long one packet may take, in milliseconds
-    #[arg(long)]
-    pub render_ms: u64,
 }
 
 /// Where the service is and how to print.

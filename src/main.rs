@@ -51,10 +51,6 @@ fn main() -> ExitCode {
     // reads FAILPOINTS in the build that crash tests use; nothing elsewhere
     let _failpoints = fail::FailScenario::setup();
     let command = Cli::parse().command;
-    // before there are any threads: its limits are those of a process
-    if let Command::PacketWorker(args) = &command {
-        return ended(press::work(args).map(|()| true));
-    }
     let mut threads = if matches!(command, Command::Sandbox(_)) {
         // it stands for others' machines, and must not take more of ours than it needs
         tokio::runtime::Builder::new_current_thread()
@@ -105,7 +101,6 @@ async fn run(command: Command) -> ExitCode {
         Command::Person(PersonCommand::Forget(args)) => answered(client::forget(args).await),
         Command::Keys(KeysCommand::Rotate(args)) => answered(client::rotate(args).await),
         Command::Connectors(command) => connectors(&command),
-        Command::PacketWorker(args) => ended(press::work(&args).map(|()| true)),
         Command::Verify(args) => verify::run(args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "regflow", &mut std::io::stdout());

@@ -1,19 +1,18 @@
-//! The processes that draw packets: this program again, as `regflow packet-worker`.
+//! The processes that draw packets: a program of its own beside this one.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use packet::{Press, PressOptions, WorkerOptions};
+use packet::{Press, PressOptions};
 
-use crate::cli::PacketWorkerArgs;
 use crate::config::PacketSettings;
 use crate::serve::path;
 
-/// This very file, also when another version has taken its place on the disk since.
-const SELF: &str = "/proc/self/exe";
+/// Its file, in the folder of this program's.
+const PROGRAM: &str = "regflow-packet-worker";
 /// There are as many workers as processors: threads beside each would only get into each other's way.
 const ONE_THREAD: (&str, &str) = ("RAYON_NUM_THREADS", "1");
 /// Each keeps some 60 MB of memory, so that a machine with many processors does not fill up with them.
@@ -22,41 +21,28 @@ const WORKERS_MAX: usize = 4;
 const MEMORY_MB_MIN: u64 = 256;
 
 /// A press by these settings; bad ones and bad fonts are found here.
-pub fn packets(settings: &PacketSettings) -> anyhow::Result<Press> {
-    let fonts = path(&settings.fonts);
-    // ours are not loaded for that: they would stay in the service's memory, which draws nothing itself
-    fonts.as_deref().map_or(Ok(()), packet::check_fonts).context("failed to load the packet's fonts")?;
+pub async fn packets(settings: &PacketSettings) -> anyhow::Result<Press> {
     if settings.render_ms == 0 || settings.memory_mb < MEMORY_MB_MIN {
         bail!("packet.render_ms must be at least 1, and packet.memory_mb at least {MEMORY_MB_MIN}");
     }
-    let mut arguments: Vec<OsString> = vec!["packet-worker".into()];
-    arguments.extend([OsString::from("--memory-mb"), settings.memory_mb.to_string().into()]);
+    let mut arguments: Vec<OsString> = vec!["--memory-mb".into(), settings.memory_mb.to_string().into()];
     arguments.extend([OsString::from("--render-ms"), settings.render_ms.to_string().into()]);
-    if let Some(fonts) = fonts {
+    if let Some(fonts) = path(&settings.fonts) {
         arguments.extend([OsString::from("--fonts"), fonts.into_os_string()]);
     }
-    Ok(Press::new(PressOptions {
-        program: Path::new(SELF).to_owned(),
+    let options = PressOptions {
+        program: program()?,
         arguments,
+        check: "--check".into(),
+        version: env!("CARGO_PKG_VERSION"),
         environment: vec![ONE_THREAD],
         workers_max: available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
         deadline: Duration::from_millis(settings.render_ms),
-    }))
-}
-
-/// What such a process does.
-pub fn work(args: &PacketWorkerArgs) -> anyhow::Result<()> {
-    let options = WorkerOptions {
-        fonts: args.fonts.clone(),
-        memory_max: args.memory_mb << 20,
-        deadline: Duration::from_millis(args.render_ms),
-        template: template(),
     };
-    Ok(packet::work(&options)?)
+    Ok(Press::open(options).await?)
 }
 
-/// Ours, unless a test wants to see what a bad one does: the value of the failpoint names its file.
-fn template() -> Option<String> {
-    fail::fail_point!("packet_template", |file| std::fs::read_to_string(file.unwrap_or_default()).ok());
-    None
+fn program() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("failed to find the folder of this program")?;
+    Ok(own.with_file_name(PROGRAM))
 }

@@ -230,7 +230,7 @@ struct Parts {
 impl Parts {
     async fn prepare(settings: &Settings) -> anyhow::Result<Self> {
         let (catalog, mailer, packets) =
-            (catalog(settings)?, Mailer::new(&smtp(settings)?)?, packets(&settings.packet)?);
+            (catalog(settings)?, Mailer::new(&smtp(settings)?)?, packets(&settings.packet).await?);
         let data = &settings.server.data;
         std::fs::create_dir_all(data).with_context(|| format!("failed to make the data folder {}", data.display()))?;
         Ok(Self {

@@ -78,7 +78,7 @@ async fn open(port: u16, connections: usize) -> anyhow::Result<Office> {
         timeout: Duration::from_secs(settings.smtp.timeout_s),
         pool_size: connections,
     };
-    let pdf = packets::draw(&press::packets(&settings.packet)?, 0).await?.pdf;
+    let pdf = packets::draw(&press::packets(&settings.packet).await?, 0).await?.pdf;
     Ok(Office { mailer: Mailer::new(&config)?, words: Templates::new()?, data: packets::data(0)?, pdf })
 }
 

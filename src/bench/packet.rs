@@ -14,7 +14,7 @@ use crate::press;
 
 /// An ordinary packet; each one that is drawn differs from it in what differs from owner to owner. Its link does not: it is the
 /// maker's, as in our catalogue.
-const EXAMPLE: &str = include_str!("../../connectors/packet/examples/packet.json");
+const EXAMPLE: &str = include_str!("../../connectors/typeset/examples/packet.json");
 /// Packets that each worker draws before anything is measured, unless fewer are.
 const WARM_UP: usize = 50;
 
@@ -24,7 +24,7 @@ const WARM_UP: usize = 50;
 /// A packet that cannot be drawn, or processes that cannot be looked at.
 pub async fn run(packets: usize, workers: usize) -> anyhow::Result<Value> {
     ensure!(packets >= 1 && workers >= 1, "at least one packet and one worker are needed");
-    let press = Arc::new(press::packets(&Settings::load(None)?.packet)?);
+    let press = Arc::new(press::packets(&Settings::load(None)?.packet).await?);
     // beforehand, or the first packet of each worker would wait for its start
     draw_at_once(&press, WARM_UP.min(packets) * workers, workers).await?;
     let before = memory_mb()?;

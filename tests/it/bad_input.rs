@@ -127,3 +127,14 @@ async fn an_unknown_setting_stops_the_start_with_its_line() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("mine.toml:2: unknown key `server.grcp`; the nearest known one is `server.grpc`"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_font_that_is_none_stops_the_start_with_its_file() {
+    let (stage, fonts) = (Stage::new().await, tempfile::tempdir().unwrap());
+    std::fs::write(fonts.path().join("broken.ttf"), "no font").unwrap();
+    let mut command = stage.command();
+    let output = command.env("REGFLOW__PACKET__FONTS", fonts.path()).output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(text.contains("broken.ttf\": not a font"), "{text}");
+}

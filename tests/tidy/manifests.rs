@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::check::{Check, Offence, SourceFile};
 
 /// Each of our crates: its folder, and which others its code may use.
-const ARROWS: [(&str, &str, &[&str]); 13] = [
+const ARROWS: [(&str, &str, &[&str]); 14] = [
     ("events", "events", &[]),
     ("bus", "bus", &["events"]),
     ("projections", "projections", &["events"]),
@@ -13,6 +13,7 @@ const ARROWS: [(&str, &str, &[&str]); 13] = [
     ("outbound", "connectors/outbound", &[]),
     ("form", "connectors/form", &["events", "outbound"]),
     ("packet", "connectors/packet", &[]),
+    ("typeset", "connectors/typeset", &["packet"]),
     ("mail", "connectors/mail", &[]),
     ("connectors", "connectors", &["events", "form", "outbound"]),
     ("handlers", "handlers", &["events", "bus", "connectors", "outbound", "form", "packet", "mail"]),
@@ -29,6 +30,7 @@ const ARROWS: [(&str, &str, &[&str]); 13] = [
             "connectors",
             "form",
             "packet",
+            "typeset",
             "mail",
             "handlers",
             "proto",
@@ -41,7 +43,7 @@ const ARROWS: [(&str, &str, &[&str]); 13] = [
 const KEPT: [(&str, &[&str]); 6] = [
     ("async-nats", &["bus"]),
     ("sled", &["projections"]),
-    ("typst", &["packet"]),
+    ("typst", &["typeset"]),
     ("thirtyfour", &["form"]),
     ("lettre", &["mail"]),
     ("postcard", &["events", "projections"]),

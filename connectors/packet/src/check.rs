@@ -15,13 +15,18 @@ pub const NOTES_MAX: usize = 20;
 /// Most lines of the owner's address.
 pub const ADDRESS_LINES_MAX: usize = 10;
 
-/// Refuses what passes a bound or could make the page lie; names the field.
-pub(crate) fn check(data: &mut PacketData) -> Result<(), PacketError> {
-    check_count("fields", data.fields.len(), FIELDS_MAX)?;
-    check_count("steps", data.steps.len(), STEPS_MAX)?;
-    check_count("notes", data.notes.len(), NOTES_MAX)?;
-    check_count("owner.address", data.owner.address.len(), ADDRESS_LINES_MAX)?;
-    check_texts(data.texts_mut())
+impl PacketData {
+    /// Refuses what passes a bound or could make the page lie.
+    ///
+    /// # Errors
+    /// [`PacketError`] naming the field.
+    pub fn check(&mut self) -> Result<(), PacketError> {
+        check_count("fields", self.fields.len(), FIELDS_MAX)?;
+        check_count("steps", self.steps.len(), STEPS_MAX)?;
+        check_count("notes", self.notes.len(), NOTES_MAX)?;
+        check_count("owner.address", self.owner.address.len(), ADDRESS_LINES_MAX)?;
+        check_texts(self.texts_mut())
+    }
 }
 
 /// Refuses texts that are too long, alone or together, or could make the page lie.

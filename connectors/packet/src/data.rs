@@ -95,7 +95,7 @@ pub struct PacketField {
 
 impl PacketData {
     /// Every text with its name, so that one list serves bounds, checks and missing glyphs.
-    pub(crate) fn texts_mut(&mut self) -> Vec<(String, &mut String)> {
+    pub fn texts_mut(&mut self) -> Vec<(String, &mut String)> {
         let mut texts: Texts<'_> = vec![
             ("registration_id".into(), &mut self.registration_id),
             ("reference".into(), &mut self.reference),

@@ -1,28 +1,31 @@
-//! The packet that an owner finishes by hand, and the proof of a registration, as PDFs: data in as values, bytes out, no clock, no file system after the start.
+//! The packet that an owner finishes by hand, and the proof of a registration: what they say, and the press that has them drawn by
+//! processes of a program of its own (`connectors/typeset`).
 
 mod check;
-mod codes;
 mod data;
-mod fonts;
-mod frames;
-#[cfg(test)]
-mod hostile_tests;
 mod link;
 mod press;
 mod proof;
-mod render;
-mod view;
-mod wire;
-mod worker;
-mod world;
+pub mod wire;
 
 pub use check::{ADDRESS_LINES_MAX, FIELDS_MAX, NOTES_MAX, STEPS_MAX, TEXT_CHARS_MAX, TEXT_CHARS_TOTAL_MAX};
 pub use data::{PacketData, PacketField, PacketMaker, PacketOwner, PacketProduct, PacketPurchase};
-pub use fonts::{FONT_BYTES_MAX, FONT_FILES_MAX, check_fonts};
-pub use press::{Press, PressOptions};
+pub use link::parse as parse_link;
+pub use press::{Press, PressError, PressOptions};
 pub use proof::{DELIVERIES_MAX, FILES_MAX, ProofDelivery, ProofDocument, ProofFile, ProofValue, VALUES_MAX};
-pub use render::{Packet, PacketRenderer};
-pub use worker::{WorkerError, WorkerOptions, work};
+
+/// A finished packet.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// The file; the same data at the same time give the same bytes.
+    pub pdf: Vec<u8>,
+    /// Number of A4 pages.
+    pub pages: usize,
+    /// Names of the fields with signs that the fonts cannot carry (`owner.name`, `fields[2].value`); the packet says so too.
+    pub missing_glyphs: Vec<String>,
+    /// Whether the file conforms to PDF/UA-1, the standard for screen readers.
+    pub pdf_ua: bool,
+}
 
 /// Why no packet could be made; no text of it holds personal data.
 #[derive(Debug, thiserror::Error)]
@@ -52,23 +55,6 @@ pub enum PacketError {
     /// Not an absolute http or https address without credentials.
     #[error("link is not a plain http or https address")]
     BadLink,
-    /// The configured fonts folder could not be read.
-    #[error("reading the fonts folder {path:?}")]
-    Fonts {
-        /// The folder or the file in it.
-        path: std::path::PathBuf,
-        /// What the file system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A font file is unreadable, too big, or there are too many.
-    #[error("loading the font {path:?}: {problem}")]
-    BadFont {
-        /// The file (or the folder, when there are too many in it).
-        path: std::path::PathBuf,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
     /// The data could not be written down for the template.
     #[error("encoding the packet's data")]
     Encode(#[source] serde_json::Error),
@@ -108,8 +94,6 @@ impl PacketError {
             | Self::TooMany { .. }
             | Self::BadText { .. }
             | Self::BadLink
-            | Self::Fonts { .. }
-            | Self::BadFont { .. }
             | Self::Encode(_)
             | Self::Layout { .. }
             | Self::Export => false,

@@ -1,9 +1,10 @@
-//! Draws one packet from a JSON file, to look at while changing the template: `cargo run -p regflow-packet --example packet -- IN.json OUT.pdf`.
+//! Draws one packet from a JSON file, to look at while changing the template: `cargo run -p regflow-typeset --example packet -- IN.json OUT.pdf`.
 
 use std::error::Error;
 use std::fs;
 
-use regflow_packet::{PacketData, PacketRenderer};
+use packet::PacketData;
+use regflow_typeset::PacketRenderer;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let [input, output] = arguments()?;

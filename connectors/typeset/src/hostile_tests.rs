@@ -1,8 +1,10 @@
 //! Hostile values on paper: each is printed as itself, or refused by the name of its field.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use crate::{FIELDS_MAX, PacketData, PacketError, PacketField, PacketRenderer, check, frames, render};
 use jiff::Timestamp;
+use packet::{FIELDS_MAX, PacketData, PacketError, PacketField};
+
+use crate::{PacketRenderer, frames, render};
 
 /// From here on a value may not fit on the rest of a page.
 const LONG_BYTES: usize = 200;
@@ -30,7 +32,7 @@ fn without_space(text: &str) -> String {
 fn each_hostile_value_is_printed_as_itself_or_refused_by_the_name_of_its_field() {
     let (renderer, at) = (PacketRenderer::new(None).expect("it is drawn"), Timestamp::UNIX_EPOCH);
     let (printable, refused): (Vec<String>, Vec<String>) =
-        values::all().into_iter().partition(|value| check::check(&mut with(std::slice::from_ref(value))).is_ok());
+        values::all().into_iter().partition(|value| with(std::slice::from_ref(value)).check().is_ok());
     assert!(printable.len() > 200 && refused.len() > 40, "{} and {}", printable.len(), refused.len());
     for value in &refused {
         let error = renderer.render(&with(std::slice::from_ref(value)), at).unwrap_err();

@@ -7,7 +7,7 @@ use typst::foundations::Bytes;
 use typst::text::Font;
 use typst_kit::fonts::FontStore;
 
-use crate::PacketError;
+use crate::RendererError;
 
 /// Most font files read from the folder.
 pub const FONT_FILES_MAX: usize = 200;
@@ -15,7 +15,7 @@ pub const FONT_FILES_MAX: usize = 200;
 pub const FONT_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// Loads all fonts once; the folder is not looked at again.
-pub(crate) fn load(folder: Option<&Path>) -> Result<FontStore, PacketError> {
+pub(crate) fn load(folder: Option<&Path>) -> Result<FontStore, RendererError> {
     let mut store = FontStore::new();
     store.extend(typst_kit::fonts::embedded());
     if let Some(folder) = folder {
@@ -27,18 +27,18 @@ pub(crate) fn load(folder: Option<&Path>) -> Result<FontStore, PacketError> {
 /// Loads the fonts of an operator's folder and forgets them: for whoever draws nothing itself, but must find out early.
 ///
 /// # Errors
-/// [`PacketError::Fonts`] or [`PacketError::BadFont`].
-pub fn check_fonts(folder: &Path) -> Result<(), PacketError> {
+/// [`RendererError::Fonts`] or [`RendererError::BadFont`].
+pub fn check_fonts(folder: &Path) -> Result<(), RendererError> {
     push_folder(&mut FontStore::new(), folder)
 }
 
-fn push_folder(store: &mut FontStore, folder: &Path) -> Result<(), PacketError> {
+fn push_folder(store: &mut FontStore, folder: &Path) -> Result<(), RendererError> {
     font_files(folder)?.iter().try_for_each(|path| push_file(store, path))
 }
 
 /// Sorted, so that the same folder gives the same fallbacks and the same bytes.
-fn font_files(folder: &Path) -> Result<Vec<PathBuf>, PacketError> {
-    let failed = |source| PacketError::Fonts { path: folder.to_owned(), source };
+fn font_files(folder: &Path) -> Result<Vec<PathBuf>, RendererError> {
+    let failed = |source| RendererError::Fonts { path: folder.to_owned(), source };
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -46,7 +46,7 @@ fn font_files(folder: &Path) -> Result<Vec<PathBuf>, PacketError> {
             files.push(path);
         }
         if files.len() > FONT_FILES_MAX {
-            return Err(PacketError::BadFont { path: folder.to_owned(), problem: "more font files than the bound" });
+            return Err(RendererError::BadFont { path: folder.to_owned(), problem: "more font files than the bound" });
         }
     }
     files.sort();
@@ -58,9 +58,9 @@ fn is_font(path: &Path) -> bool {
     ["ttf", "otf", "ttc", "otc"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-fn push_file(store: &mut FontStore, path: &Path) -> Result<(), PacketError> {
-    let failed = |source| PacketError::Fonts { path: path.to_owned(), source };
-    let bad = |problem| PacketError::BadFont { path: path.to_owned(), problem };
+fn push_file(store: &mut FontStore, path: &Path) -> Result<(), RendererError> {
+    let failed = |source| RendererError::Fonts { path: path.to_owned(), source };
+    let bad = |problem| RendererError::BadFont { path: path.to_owned(), problem };
     if fs::metadata(path).map_err(failed)?.len() > FONT_BYTES_MAX {
         return Err(bad("larger than the bound"));
     }
@@ -86,8 +86,8 @@ mod tests {
         check_fonts(folder.path()).unwrap();
         fs::write(folder.path().join("broken.ttf"), "no font").unwrap();
         let error = check_fonts(folder.path()).unwrap_err();
-        assert!(matches!(&error, PacketError::BadFont { path, .. } if path.ends_with("broken.ttf")), "{error}");
+        assert!(matches!(&error, RendererError::BadFont { path, .. } if path.ends_with("broken.ttf")), "{error}");
         let error = check_fonts(&folder.path().join("missing")).unwrap_err();
-        assert!(matches!(error, PacketError::Fonts { .. }), "{error}");
+        assert!(matches!(error, RendererError::Fonts { .. }), "{error}");
     }
 }

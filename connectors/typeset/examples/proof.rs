@@ -1,9 +1,10 @@
-//! Draws one proof from a JSON file, as `packet` does with packets: `cargo run -p regflow-packet --example proof -- IN.json OUT.pdf`.
+//! Draws one proof from a JSON file, as `packet` does with packets: `cargo run -p regflow-typeset --example proof -- IN.json OUT.pdf`.
 
 use std::error::Error;
 use std::fs;
 
-use regflow_packet::{PacketRenderer, ProofDocument};
+use packet::ProofDocument;
+use regflow_typeset::PacketRenderer;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -10,7 +10,7 @@ use typst::utils::LazyHash;
 use typst::{Library, LibraryExt, World};
 use typst_kit::fonts::FontStore;
 
-use crate::PacketError;
+use crate::RendererError;
 use crate::codes::Codes;
 
 const TEMPLATE: &str = include_str!("../templates/packet.typ");
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(fonts: FontStore) -> Result<Self, PacketError> {
+    pub(crate) fn new(fonts: FontStore) -> Result<Self, RendererError> {
         Ok(Shared {
             library: LazyHash::new(Library::default()),
             fonts: Arc::new(fonts),
@@ -44,7 +44,7 @@ impl Shared {
         })
     }
 
-    pub(crate) fn with_template(&self, template: &str) -> Result<Self, PacketError> {
+    pub(crate) fn with_template(&self, template: &str) -> Result<Self, RendererError> {
         Ok(Shared {
             library: self.library.clone(),
             fonts: Arc::clone(&self.fonts),
@@ -61,8 +61,8 @@ pub(crate) fn line_of(template: &Source, range: Option<std::ops::Range<usize>>) 
     line.map_or(0, |line| line + 1)
 }
 
-fn source(name: &str, template: &str) -> Result<Source, PacketError> {
-    let main = file_id(name).ok_or(PacketError::Layout { line: 0 })?;
+fn source(name: &str, template: &str) -> Result<Source, RendererError> {
+    let main = file_id(name).ok_or(RendererError::Template)?;
     Ok(Source::new(main, template.to_owned()))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use packet::{Packet, PacketData, PacketError, parse_link};
 use typst::WorldExt;
 use typst::foundations::{Bytes, Datetime, Smart};
 use typst_layout::PagedDocument;
@@ -14,7 +15,7 @@ use url::Url;
 
 use crate::view::View;
 use crate::world::{PacketWorld, Shared, line_of};
-use crate::{PacketData, PacketError, check, fonts, frames, link};
+use crate::{RendererError, fonts, frames};
 
 /// Stands for each sign that no font has: a blank to write on, where a PDF would draw a box.
 const BLANK: &str = "__";
@@ -23,19 +24,6 @@ const BLANK: &str = "__";
 #[derive(Clone)]
 pub struct PacketRenderer {
     pub(crate) shared: Arc<Shared>,
-}
-
-/// A finished packet.
-#[derive(Clone, Debug)]
-pub struct Packet {
-    /// The file; the same data at the same time give the same bytes.
-    pub pdf: Vec<u8>,
-    /// Number of A4 pages.
-    pub pages: usize,
-    /// Names of the fields with signs that the fonts cannot carry (`owner.name`, `fields[2].value`); the packet says so too.
-    pub missing_glyphs: Vec<String>,
-    /// Whether the file conforms to PDF/UA-1, the standard for screen readers.
-    pub pdf_ua: bool,
 }
 
 /// What stays the same over the layouts of one packet.
@@ -47,21 +35,27 @@ struct Job<'a> {
 
 impl PacketRenderer {
     /// Loads the embedded fonts and those of `fonts_folder`, which add scripts such as Chinese or Thai.
-    pub fn new(fonts_folder: Option<&Path>) -> Result<Self, PacketError> {
+    ///
+    /// # Errors
+    /// [`RendererError`] naming the font.
+    pub fn new(fonts_folder: Option<&Path>) -> Result<Self, RendererError> {
         let shared = Arc::new(Shared::new(fonts::load(fonts_folder)?)?);
         Ok(PacketRenderer { shared })
     }
 
     /// The same with another template, to see what a bad one does.
-    pub(crate) fn with_template(&self, template: &str) -> Result<Self, PacketError> {
+    pub(crate) fn with_template(&self, template: &str) -> Result<Self, RendererError> {
         Ok(PacketRenderer { shared: Arc::new(self.shared.with_template(template)?) })
     }
 
     /// Draws one packet; `at` is the day that it names and its time of creation.
+    ///
+    /// # Errors
+    /// [`PacketError`] naming the field that is refused, or when the page cannot be laid out.
     pub fn render(&self, data: &PacketData, at: Timestamp) -> Result<Packet, PacketError> {
         let mut data = data.clone();
-        check::check(&mut data)?;
-        let url = data.link.as_deref().map(link::parse).transpose()?;
+        data.check()?;
+        let url = data.link.as_deref().map(parse_link).transpose()?;
         let qr_svg = url.as_ref().and_then(|url| self.shared.codes.svg(url));
         let packet = self.make(data, &Job { url: url.as_ref(), qr_svg, at });
         // without it the compiler's memory of this packet (a megabyte, and somebody's data) stays for ever; what this packet had
@@ -167,7 +161,7 @@ pub(crate) fn laid_out(
     data: &PacketData,
     at: Timestamp,
 ) -> Result<(PagedDocument, Vec<String>), PacketError> {
-    let url = data.link.as_deref().map(link::parse).transpose()?;
+    let url = data.link.as_deref().map(parse_link).transpose()?;
     renderer.draw(data.clone(), &Job { url: url.as_ref(), qr_svg: None, at })
 }
 
@@ -177,7 +171,7 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::{FIELDS_MAX, TEXT_CHARS_MAX};
+    use packet::{FIELDS_MAX, STEPS_MAX, TEXT_CHARS_MAX};
 
     static RENDERER: LazyLock<PacketRenderer> = LazyLock::new(|| PacketRenderer::new(None).unwrap());
     const HOSTILE: &str = r##"#eval("1+1") *b* _i_ $x^2$ <l> @r `raw` \n #{panic()} --- ~ "q" /* c */ = h"##;
@@ -331,7 +325,7 @@ mod tests {
         let refused = RENDERER.render(&data, at()).unwrap_err();
         assert_eq!(refused.to_string(), "owner.name is longer than 2000 characters");
         let mut data = sample();
-        data.steps = vec!["Open the form.".to_owned(); crate::STEPS_MAX + 1];
+        data.steps = vec!["Open the form.".to_owned(); STEPS_MAX + 1];
         let refused = RENDERER.render(&data, at()).unwrap_err();
         assert_eq!(refused.to_string(), "steps has more than 30 entries");
     }
@@ -355,8 +349,8 @@ mod tests {
         std::fs::write(folder.path().join("a.otf"), font.data()).unwrap();
         assert!(PacketRenderer::new(Some(folder.path())).is_ok());
         std::fs::write(folder.path().join("b.ttf"), b"not a font").unwrap();
-        assert!(matches!(PacketRenderer::new(Some(folder.path())), Err(PacketError::BadFont { .. })));
+        assert!(matches!(PacketRenderer::new(Some(folder.path())), Err(RendererError::BadFont { .. })));
         let absent = folder.path().join("absent");
-        assert!(matches!(PacketRenderer::new(Some(&absent)), Err(PacketError::Fonts { .. })));
+        assert!(matches!(PacketRenderer::new(Some(&absent)), Err(RendererError::Fonts { .. })));
     }
 }

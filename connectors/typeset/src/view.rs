@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use packet::{PacketData, parse_link};
 use serde::Serialize;
-
-use crate::{PacketData, link};
 
 /// Characters of a link that are printed; the QR code and the click carry the whole.
 const LINK_SHOWN_CHARS_MAX: usize = 90;
@@ -52,7 +51,7 @@ impl<'a> View<'a> {
             bought: data.purchase.date.map(in_words),
             register_by: data.register_by.map(|date| RegisterBy::new(date, today)),
             link: url.map(ShownLink::new),
-            website: data.maker.website.as_deref().and_then(|site| link::parse(site).ok()).map(String::from),
+            website: data.maker.website.as_deref().and_then(|site| parse_link(site).ok()).map(String::from),
             has_qr,
             unprintable: human_names(data, missing),
         }

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use jiff::Timestamp;
-use regflow_packet::{PacketData, PacketRenderer};
+use packet::PacketData;
+use regflow_typeset::PacketRenderer;
 
 #[global_allocator]
 static COUNTED: dhat::Alloc = dhat::Alloc;

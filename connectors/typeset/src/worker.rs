@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use packet::wire::{self, Document, Job, Said};
+use packet::{Packet, PacketError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::wire::{self, Document, Job, Said};
-use crate::{Packet, PacketError, PacketRenderer};
+use crate::{PacketRenderer, RendererError};
 
 /// Processor time that one packet may take beyond its deadline on each of so many threads. The press ends a worker at the
 /// deadline; this is for one whose press is gone.
@@ -45,7 +46,7 @@ pub enum WorkerError {
     Job(#[from] serde_json::Error),
     /// The fonts cannot be loaded.
     #[error(transparent)]
-    Renderer(#[from] PacketError),
+    Renderer(#[from] RendererError),
 }
 
 /// Draws what comes in on standard input, until that ends.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use typst::foundations::Bytes;
 use url::Url;
 
-use crate::link;
+use crate::qr;
 
 /// Links whose codes are kept; makers whose packets are drawn at the same time.
 const CODES_MAX: usize = 16;
@@ -23,7 +23,7 @@ impl Codes {
         let mut kept = self.kept();
         let known = kept.iter().position(|(link, _)| link == url);
         let entry = known.map(|place| kept.remove(place));
-        let (url, svg) = entry.unwrap_or_else(|| (url.clone(), link::qr_svg(url).map(Bytes::from_string)));
+        let (url, svg) = entry.unwrap_or_else(|| (url.clone(), qr::svg(url).map(Bytes::from_string)));
         if kept.len() == CODES_MAX {
             kept.remove(0);
         }
@@ -59,7 +59,7 @@ mod tests {
     fn a_kept_code_is_that_of_its_link() {
         let codes = Codes::default();
         for number in [1, 2, 1, 2] {
-            assert_eq!(codes.svg(&url(number)), link::qr_svg(&url(number)).map(Bytes::from_string));
+            assert_eq!(codes.svg(&url(number)), qr::svg(&url(number)).map(Bytes::from_string));
         }
         assert_eq!(kept(&codes), [url(1), url(2)]);
     }
