@@ -1,7 +1,5 @@
 //! One try of one form: open it, fill step after step, read the page at the end.
 
-use std::collections::BTreeSet;
-
 use events::{ErrorKind, FieldProblem, Outcome};
 use outbound::Refused;
 use serde_json::json;
@@ -10,9 +8,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::judge::{Judge, Verdict, bad_page, describe};
-use crate::look::open;
+use crate::look::{open, refuse_huge};
 use crate::names::Names;
-use crate::page::{Button, Clicker, FillStatus, Page, ToFill, Watch};
+use crate::page::{Button, Clicker, Entered, FillStatus, Filled, Page, ToFill, Watch};
 use crate::scrub::Scrubber;
 use crate::trouble::{Stop, is_between_pages, never_clicked};
 use crate::uploads::Uploads;
@@ -46,17 +44,17 @@ pub(crate) struct Attempt<'a> {
     pub(crate) options: &'a BrowserOptions,
     pub(crate) uploads: &'a Uploads,
     pub(crate) progress: &'a mut Progress,
-    /// Where the browser has been, for the cleaning.
-    pub(crate) origins: &'a mut BTreeSet<String>,
     pub(crate) names: Names,
     pub(crate) scrubber: Scrubber,
+    /// Whether the whole document was looked at, with what its own scripts do not see.
+    pub(crate) looked_around: bool,
 }
 
 impl<'a> Attempt<'a> {
-    /// Goes through all steps.
+    /// Opens the form and goes through all steps.
     pub(crate) async fn run(mut self) -> Result<Outcome, Stop> {
-        self.open().await?;
         let recipe = self.recipe;
+        open(self.page, recipe).await?;
         for (index, step) in recipe.steps.iter().enumerate() {
             self.progress.step = index;
             self.fill(step).await?;
@@ -68,19 +66,24 @@ impl<'a> Attempt<'a> {
         Err(Stop::failed(ErrorKind::UnknownOutcome, "the form ended without a verdict"))
     }
 
-    async fn open(&mut self) -> Result<(), Stop> {
-        let look = open(self.page, self.recipe, self.origins).await?;
+    /// Fills the first page in one go with the look at it; gives nothing when it must be asked again.
+    async fn enter(&mut self, fields: &[ToFill<'_>]) -> Result<Vec<Filled>, Stop> {
+        let Entered { look, filled } = self.page.enter(self.recipe, fields).await?;
+        if let Some(filled) = filled {
+            return Ok(filled);
+        }
+        refuse_huge(&look)?;
         // first: such pages often come with a status of 403 or 503
         self.refuse_captcha().await?;
         match bad_page(&look) {
             Some(kind) => Err(Stop::failed(kind, format!("the form's address shows {}", describe(&look)))),
-            None => Ok(()),
+            None => Ok(Vec::new()),
         }
     }
 
     async fn fill(&mut self, step: &Step) -> Result<(), Stop> {
         if self.progress.step > 0 {
-            // on the first page `open` has just looked
+            // on the first page `enter` looks
             self.refuse_captcha().await?;
         }
         let wanted = |field: &&Field| !field.value.is_empty() || field.kind == FieldKind::Checkbox;
@@ -100,13 +103,14 @@ impl<'a> Attempt<'a> {
     async fn fill_by_script(&mut self, step: &Step, fields: &[&Field]) -> Result<(), Stop> {
         let (fields, to_fill): (Vec<&Field>, Vec<ToFill<'_>>) =
             fields.iter().filter_map(|field| Some((*field, ToFill::new(field)?))).unzip();
-        if fields.is_empty() {
-            return Ok(self.page.dismiss(&self.recipe.dismiss).await?);
-        }
         let deadline = Instant::now() + self.options.element_timeout;
+        let mut results = match self.progress.step {
+            0 => self.enter(&to_fill).await?,
+            _ if fields.is_empty() => return Ok(self.page.dismiss(&self.recipe.dismiss).await?),
+            _ => self.page.fill(&self.recipe.dismiss, &to_fill).await?,
+        };
         let mut done = 0;
-        while done < fields.len() {
-            let results = self.page.fill(&self.recipe.dismiss, &to_fill[done..]).await?;
+        loop {
             let from = done;
             for (result, field) in results.iter().zip(&fields[from..]) {
                 self.names.learn(&result.name, &result.id, field.field.as_deref());
@@ -116,11 +120,16 @@ impl<'a> Attempt<'a> {
                     return Err(self.unfillable(step, field, result.status).await);
                 }
             }
-            if done < fields.len() {
-                tokio::time::sleep(POLL).await;
+            if done == fields.len() {
+                return Ok(());
             }
+            if !self.looked_around {
+                // before anything is waited for
+                self.refuse_captcha().await?;
+            }
+            tokio::time::sleep(POLL).await;
+            results = self.page.fill(&self.recipe.dismiss, &to_fill[done..]).await?;
         }
-        Ok(())
     }
 
     async fn type_in(&mut self, step: &Step, field: &Field) -> Result<(), Stop> {
@@ -257,16 +266,16 @@ impl<'a> Attempt<'a> {
     async fn wait(&mut self, mark: &str) -> Result<Verdict, Stop> {
         let judge =
             Judge { recipe: self.recipe, names: &self.names, scrubber: &self.scrubber, step: self.progress.step };
-        Waiting::new(self.page, judge, mark, self.origins, self.options).verdict().await
+        Waiting::new(self.page, judge, mark, self.options).verdict().await
     }
 
     async fn refuse_captcha(&mut self) -> Result<(), Stop> {
         if !self.recipe.captcha_signs.is_empty() && self.page.look(&Watch::new(self.recipe, None, "")).await?.captcha {
             return Err(captcha("by a sign of the recipe"));
         }
-        let seen = self.page.surroundings().await?;
-        self.origins.extend(seen.origins);
-        seen.captcha.map_or(Ok(()), |sign| Err(captcha(sign)))
+        let seen = self.page.captcha().await?;
+        self.looked_around = true;
+        seen.map_or(Ok(()), |sign| Err(captcha(sign)))
     }
 
     /// Asked when something is missing: a page that we know may well have a password field.

@@ -185,16 +185,16 @@ async fn try_form(
     uploads: &Uploads,
     progress: &mut Progress,
 ) -> Result<Outcome, Stop> {
-    let (browser, origins) = session.parts()?;
+    let browser = session.browser()?;
     let attempt = Attempt {
         page: Page::new(browser, options),
         recipe,
         options,
         uploads,
         progress,
-        origins,
         names: Names::new(recipe),
         scrubber: Scrubber::new(recipe),
+        looked_around: false,
     };
     attempt.run().await
 }

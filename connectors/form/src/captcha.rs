@@ -3,10 +3,9 @@
 //! The page's own scripts cannot see into a closed shadow root, so we read the browser's snapshot of the whole pierced
 //! document: flat lists (`DOM.getDocument` fails on pages nested some 250 deep, this does not).
 
-use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde_json::Value;
-use url::Url;
 
 /// Classes (and element names) of the widgets that makers put before forms.
 const WIDGETS: &[&str] = &[
@@ -31,57 +30,37 @@ const FRAMES: &[&str] = &[
     "mtcaptcha.com/",
 ];
 
-/// What a snapshot shows beside the form.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Surroundings {
-    /// The first widget or frame of a captcha.
-    pub(crate) captcha: Option<&'static str>,
-    /// Every origin whose documents or frames are on the page.
-    pub(crate) origins: BTreeSet<String>,
-}
+/// Selectors of those that are in plain sight of a page's own scripts.
+pub(crate) static IN_SIGHT: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let widgets = WIDGETS.iter().flat_map(|widget| [format!(".{widget}"), (*widget).to_owned()]);
+    widgets.chain(FRAMES.iter().map(|part| format!("iframe[src*=\"{part}\"]"))).collect()
+});
 
-/// Reads a result of CDP's `DOMSnapshot.captureSnapshot`.
-pub(crate) fn read(snapshot: &Value) -> Surroundings {
-    let mut seen = Surroundings::default();
+/// The first widget or frame of a captcha in a result of CDP's `DOMSnapshot.captureSnapshot`.
+pub(crate) fn read(snapshot: &Value) -> Option<&'static str> {
     let strings = Strings(snapshot.get("strings").and_then(Value::as_array));
-    for document in list(snapshot, "documents") {
-        seen.note_origin(strings.get(document.get("documentURL")));
-        let Some(nodes) = document.get("nodes") else { continue };
-        let names = list(nodes, "nodeName");
-        for (name, attributes) in names.iter().zip(list(nodes, "attributes")) {
+    let nodes = list(snapshot, "documents").iter().filter_map(|document| document.get("nodes"));
+    nodes.into_iter().find_map(|nodes| {
+        let mut elements = list(nodes, "nodeName").iter().zip(list(nodes, "attributes"));
+        elements.find_map(|(name, attributes)| {
             let attributes = attributes.as_array().map_or(&[][..], Vec::as_slice);
-            seen.note_element(strings.get(Some(name)), attributes, &strings);
-        }
-    }
-    seen
+            sign_of(strings.get(Some(name)), attributes, &strings)
+        })
+    })
 }
 
-impl Surroundings {
-    fn note_element(&mut self, name: &str, attributes: &[Value], strings: &Strings<'_>) {
-        let is_frame = name.eq_ignore_ascii_case("iframe");
-        let widget = WIDGETS.iter().find(|widget| name.eq_ignore_ascii_case(widget)).copied();
-        self.captcha = self.captcha.or(widget);
-        for pair in attributes.chunks_exact(2) {
-            let (key, value) = (strings.get(pair.first()), strings.get(pair.get(1)));
-            if key == "class" {
-                self.captcha = self.captcha.or_else(|| widget_in(value));
-            } else if is_frame && key == "src" {
-                self.captcha = self.captcha.or_else(|| FRAMES.iter().find(|part| value.contains(*part)).copied());
-                self.note_origin(value);
+fn sign_of(name: &str, attributes: &[Value], strings: &Strings<'_>) -> Option<&'static str> {
+    let widget = WIDGETS.iter().find(|widget| name.eq_ignore_ascii_case(widget)).copied();
+    let mut pairs = attributes.chunks_exact(2);
+    widget.or_else(|| {
+        pairs.find_map(|pair| match (strings.get(pair.first()), strings.get(pair.get(1))) {
+            ("class", classes) => widget_in(classes),
+            ("src", source) if name.eq_ignore_ascii_case("iframe") => {
+                FRAMES.iter().find(|part| source.contains(*part)).copied()
             }
-        }
-    }
-
-    /// Remembers whose storage this page may have used.
-    pub(crate) fn note_origin(&mut self, url: &str) {
-        self.origins.extend(origin_of(url));
-    }
-}
-
-/// The origin of a web address.
-pub(crate) fn origin_of(url: &str) -> Option<String> {
-    let origin = Url::parse(url).ok()?.origin();
-    origin.is_tuple().then(|| origin.ascii_serialization())
+            _ => None,
+        })
+    })
 }
 
 fn widget_in(classes: &str) -> Option<&'static str> {
@@ -124,7 +103,7 @@ mod tests {
             ("IFRAME", "src", "https://www.google.com/recaptcha/api2/anchor?k=1"),
             ("IFRAME", "src", "https://challenges.cloudflare.com/turnstile"),
         ] {
-            assert!(read(&page(name, key, value)).captcha.is_some(), "{name} {key}={value}");
+            assert!(read(&page(name, key, value)).is_some(), "{name} {key}={value}");
         }
     }
 
@@ -135,23 +114,12 @@ mod tests {
             ("A", "href", "https://www.google.com/recaptcha/about/"),
             ("DIV", "title", "g-recaptcha"),
         ] {
-            assert_eq!(read(&page(name, key, value)).captcha, None, "{name} {key}={value}");
+            assert_eq!(read(&page(name, key, value)), None, "{name} {key}={value}");
         }
     }
 
     #[test]
-    fn documents_and_frames_name_the_origins_to_clean() {
-        let seen = read(&page("IFRAME", "src", "https://ads.example:8443/x"));
-        let want = ["https://ads.example:8443", "https://maker.example"].map(str::to_owned);
-        assert_eq!(seen.origins, BTreeSet::from(want));
-        assert_eq!(origin_of("about:blank"), None);
-    }
-
-    #[test]
     fn a_snapshot_that_makes_no_sense_shows_nothing() {
-        assert_eq!(
-            read(&json!({ "documents": [{ "nodes": { "nodeName": [7], "attributes": [[-1, 9, 3]] } }] })),
-            Surroundings::default()
-        );
+        assert_eq!(read(&json!({ "documents": [{ "nodes": { "nodeName": [7], "attributes": [[-1, 9, 3]] } }] })), None);
     }
 }

@@ -136,6 +136,9 @@ impl Judge<'_> {
     }
 }
 
+/// From this HTTP status on a page is none that a form could be on.
+pub(crate) const BAD_STATUS: u16 = 400;
+
 /// Why a page is none that a form could be on.
 pub(crate) fn bad_page(look: &Look) -> Option<ErrorKind> {
     if look.unreachable {

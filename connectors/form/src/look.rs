@@ -1,6 +1,5 @@
 //! Reads the shape of a form in the real browser, and touches nothing of it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use events::{ErrorKind, Failure};
@@ -43,25 +42,28 @@ impl From<Stop> for LookError {
     }
 }
 
-/// Opens the address of a form; a page that is far too large is not looked at further.
-pub(crate) async fn open(page: Page<'_>, recipe: &Recipe, origins: &mut BTreeSet<String>) -> Result<Look, Stop> {
+/// Opens the address of a form.
+pub(crate) async fn open(page: Page<'_>, recipe: &Recipe) -> Result<(), Stop> {
     let url = Url::parse(&recipe.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url.ok_or_else(|| Stop::failed(ErrorKind::FormChanged, "the recipe's url is no web address"))?;
-    // before the page can set anything
-    origins.extend(crate::captcha::origin_of(url.as_str()));
-    page.browser.goto(url.as_str()).await?;
-    let look = page.look(&Watch::new(recipe, None, "")).await?;
+    Ok(page.browser.goto(url.as_str()).await?)
+}
+
+/// Refuses a page that is far too large: it is not looked at further.
+pub(crate) fn refuse_huge(look: &Look) -> Result<(), Stop> {
     if look.elements > ELEMENTS_MAX {
         return Err(Stop::failed(ErrorKind::FormChanged, "the page is far larger than any form"));
     }
-    Ok(look)
+    Ok(())
 }
 
 /// The shape of the form that the recipe's first page shows.
 pub(crate) async fn read(session: &mut Session, recipe: &Recipe, options: &BrowserOptions) -> Result<FormShape, Stop> {
-    let (browser, origins) = session.parts()?;
-    let mut looking = Looking { page: Page::new(browser, options), recipe, origins, wait: options.element_timeout };
-    let look = open(looking.page, recipe, looking.origins).await?;
+    let browser = session.browser()?;
+    let mut looking = Looking { page: Page::new(browser, options), recipe, wait: options.element_timeout };
+    open(looking.page, recipe).await?;
+    let look = looking.page.look(&Watch::new(recipe, None, "")).await?;
+    refuse_huge(&look)?;
     let captcha = looking.captcha().await?;
     match bad_page(&look) {
         // challenges come with a status of 403 or 503, and some logins with 401
@@ -80,7 +82,6 @@ pub(crate) async fn read(session: &mut Session, recipe: &Recipe, options: &Brows
 struct Looking<'a> {
     page: Page<'a>,
     recipe: &'a Recipe,
-    origins: &'a mut BTreeSet<String>,
     /// How long a script may take to draw the form.
     wait: Duration,
 }
@@ -111,8 +112,6 @@ impl Looking<'_> {
     async fn captcha(&mut self) -> Result<bool, Stop> {
         let by_the_recipe =
             !self.recipe.captcha_signs.is_empty() && self.page.look(&Watch::new(self.recipe, None, "")).await?.captcha;
-        let seen = self.page.surroundings().await?;
-        self.origins.extend(seen.origins);
-        Ok(by_the_recipe || seen.captcha.is_some())
+        Ok(by_the_recipe || self.page.captcha().await?.is_some())
     }
 }

@@ -91,6 +91,13 @@ const fill = ({ dismiss: unwanted, fields }) => {
   return results;
 };
 
+// Fills a page that a form could be on, when none of `walls` stands before it: what it shows, and the results if it was filled.
+const enter = ({ watch, walls, bad_from, elements_max, ...form }) => {
+  const seen = look(watch);
+  const fit = !seen.unreachable && !seen.captcha && seen.status < bad_from && seen.elements <= elements_max && !first(walls);
+  return { look: seen, filled: fit ? fill(form) : null };
+};
+
 const holds = (signs) => {
   if (!signs) return false;
   const { selector, text_contains: text, url_contains: url } = signs;
@@ -128,7 +135,6 @@ const wantsLogin = (selectors) => all('input[type=password]').some(visible) || s
 const look = (watch) => {
   const timing = performance.getEntriesByType('navigation')[0];
   return {
-    url: location.href,
     status: timing?.responseStatus ?? 0,
     loaded: document.readyState !== 'loading' && !!document.body,
     fresh: window.__regflow?.mark !== watch.mark,
@@ -250,5 +256,5 @@ const shape = ({ fields, submit }) => {
   };
 };
 
-const works = { fill, look, arm, dismiss, locate: first, shape };
+const works = { enter, fill, look, arm, dismiss, locate: first, shape };
 return works[work](given) ?? null;

@@ -13,7 +13,9 @@ use thirtyfour::error::{WebDriverError, WebDriverResult};
 use thirtyfour::session::scriptret::ScriptRet;
 use thirtyfour::{WebDriver, WebElement};
 
-use crate::captcha::{self, Surroundings};
+use crate::captcha;
+use crate::judge::BAD_STATUS;
+use crate::watch::ELEMENTS_MAX;
 use crate::{BrowserOptions, ErrorList, Field, FieldKind, Recipe, Signs};
 
 static SCRIPT: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(include_str!("page.js")));
@@ -68,6 +70,13 @@ pub(crate) struct Filled {
     pub(crate) status: FillStatus,
     pub(crate) name: String,
     pub(crate) id: String,
+}
+
+/// What the first page of a form showed, and how filling it went; nothing was filled where that is no page for it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Entered {
+    pub(crate) look: Look,
+    pub(crate) filled: Option<Vec<Filled>>,
 }
 
 /// A field that the browser would not send.
@@ -134,7 +143,6 @@ fn after(recipe: &Recipe, step: usize) -> Cow<'_, [String]> {
 /// What a page shows.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Look {
-    pub(crate) url: String,
     /// HTTP status of the document, 0 when the browser does not say.
     pub(crate) status: u16,
     /// Whether there is a body and the document is parsed.
@@ -275,6 +283,20 @@ impl<'a> Page<'a> {
         self.ask("fill", &json!({ "dismiss": dismiss, "fields": fields })).await
     }
 
+    /// The same of a page that was just opened, in one go with a look at it; only if a form could be on it, and no captcha is in plain
+    /// sight.
+    pub(crate) async fn enter(&self, recipe: &Recipe, fields: &[ToFill<'_>]) -> WebDriverResult<Entered> {
+        let given = json!({
+            "watch": Watch::new(recipe, None, ""),
+            "walls": *captcha::IN_SIGHT,
+            "bad_from": BAD_STATUS,
+            "elements_max": ELEMENTS_MAX,
+            "dismiss": recipe.dismiss,
+            "fields": fields,
+        });
+        self.ask("enter", &given).await
+    }
+
     /// What the page shows of all that is watched for.
     pub(crate) async fn look(&self, watch: &Watch<'_>) -> WebDriverResult<Look> {
         self.ask("look", watch).await
@@ -334,8 +356,8 @@ impl<'a> Page<'a> {
         if found.json().is_null() { Ok(None) } else { found.element().map(Some) }
     }
 
-    /// Captchas and origins of the whole pierced document.
-    pub(crate) async fn surroundings(&self) -> WebDriverResult<Surroundings> {
+    /// The sign of a captcha anywhere in the whole pierced document.
+    pub(crate) async fn captcha(&self) -> WebDriverResult<Option<&'static str>> {
         let what = json!({ "computedStyles": [] });
         Ok(captcha::read(&self.browser.cdp().send_raw("DOMSnapshot.captureSnapshot", what).await?))
     }

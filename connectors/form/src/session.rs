@@ -1,6 +1,5 @@
 //! One browser session: opened with the flags that leave nothing behind, cleaned between people.
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,8 +49,6 @@ const FLAGS: &[&str] = &[
 /// How long a tab may take to open or to close, and between two looks whether they have.
 const TABS_CHANGE_WITHIN: Duration = Duration::from_secs(5);
 const TABS_POLL: Duration = Duration::from_millis(2);
-/// Origins whose storage one person may leave in a session that is used again.
-const ORIGINS_MAX: usize = 32;
 // the rest of "all" costs 100 ms
 const STORAGE: &str = "cookies,file_systems,indexeddb,local_storage,service_workers,cache_storage";
 const CLOSED: &str = "the session is closed";
@@ -71,8 +68,6 @@ pub(crate) struct Session {
     proxy: Arc<Proxy>,
     /// Where its pages go, for all its life: what a page of one home left running must never have the pass of another.
     home: Pass,
-    /// Where the current person has been.
-    origins: BTreeSet<String>,
     /// The tab of the next person, once it is being opened.
     next_tab: Option<WindowHandle>,
     /// How many people it has served.
@@ -96,16 +91,8 @@ impl Session {
         let opened = WebDriver::builder(driver.url.clone(), capabilities).client(client).await;
         // the driver may have started it all the same, and answered too late
         let browser = opened.inspect_err(|_| driver.keep(Arc::clone(&proxy))).map_err(fail)?;
-        let session = Self {
-            browser: Some(browser),
-            driver,
-            proxy,
-            home,
-            origins: BTreeSet::new(),
-            next_tab: None,
-            uses: 0,
-            idle_since: Instant::now(),
-        };
+        let session =
+            Self { browser: Some(browser), driver, proxy, home, next_tab: None, uses: 0, idle_since: Instant::now() };
         let timeouts = TimeoutConfiguration::new(Some(options.page_timeout), Some(options.page_timeout), None);
         session.browser()?.update_timeouts(timeouts).await.map_err(fail)?;
         session.alone_on_its_connection().await.map_err(fail)?;
@@ -141,12 +128,6 @@ impl Session {
         self.proxy.refused()
     }
 
-    /// The browser, and the list of origins to keep while it goes about.
-    pub(crate) fn parts(&mut self) -> Result<(&WebDriver, &mut BTreeSet<String>), BrowserError> {
-        let browser = self.browser.as_ref().ok_or(BrowserError::Broken { reason: CLOSED })?;
-        Ok((browser, &mut self.origins))
-    }
-
     /// Whether another person may be served by it.
     pub(crate) fn is_usable(&self, options: &BrowserOptions) -> bool {
         self.driver.is_alive()
@@ -154,15 +135,10 @@ impl Session {
             && self.idle_since.elapsed() < options.session_idle
     }
 
-    /// Removes what the last person left: the tab with its history and session storage, cookies, storage of each origin, cache.
+    /// Removes what the last person left: the tab with its history and session storage, cookies, all storage, cache.
     pub(crate) async fn clean(&mut self) -> Result<(), BrowserError> {
         self.proxy.admit(Pass::Nowhere);
-        if self.origins.len() > ORIGINS_MAX {
-            return Err(BrowserError::Broken { reason: "too many origins to clean up" });
-        }
-        let wiped = self.wipe().await;
-        self.origins.clear();
-        wiped.map_err(|_| BrowserError::Broken { reason: "cleaning up between people failed" })
+        self.wipe().await.map_err(|_| BrowserError::Broken { reason: "cleaning up between people failed" })
     }
 
     /// Begins to open the tab of the next person, which the browser does beside what is asked of it meanwhile.
@@ -182,10 +158,9 @@ impl Session {
         let cdp = browser.cdp();
         cdp.send_raw("Network.clearBrowserCookies", json!({})).await?;
         cdp.send_raw("Network.clearBrowserCache", json!({})).await?;
-        for origin in &self.origins {
-            let what = json!({ "origin": origin, "storageTypes": STORAGE });
-            cdp.send_raw("Storage.clearDataForOrigin", what).await?;
-        }
+        // of one origin it would leave what its frames in other pages stored, which is kept apart by the page around them
+        let what = json!({ "origin": "*", "storageTypes": STORAGE });
+        cdp.send_raw("Storage.clearDataForOrigin", what).await?;
         Ok(())
     }
 

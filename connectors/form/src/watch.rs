@@ -1,6 +1,5 @@
 //! Waits after a click until the page says what came of it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use events::{ErrorKind, Outcome};
@@ -26,7 +25,6 @@ pub(crate) struct Waiting<'a> {
     pub(crate) recipe: &'a Recipe,
     pub(crate) judge: Judge<'a>,
     pub(crate) watch: Watch<'a>,
-    pub(crate) origins: &'a mut BTreeSet<String>,
     /// Ends the wait, nearer once a new page is there.
     deadline: Instant,
     element_timeout: Duration,
@@ -34,17 +32,11 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    pub(crate) fn new(
-        page: Page<'a>,
-        judge: Judge<'a>,
-        mark: &'a str,
-        origins: &'a mut BTreeSet<String>,
-        options: &BrowserOptions,
-    ) -> Self {
+    pub(crate) fn new(page: Page<'a>, judge: Judge<'a>, mark: &'a str, options: &BrowserOptions) -> Self {
         let (recipe, step) = (judge.recipe, judge.step);
         let watch = Watch::new(recipe, Some(step), mark);
         let deadline = Instant::now() + options.page_timeout;
-        Self { page, recipe, judge, watch, origins, deadline, element_timeout: options.element_timeout, settled: false }
+        Self { page, recipe, judge, watch, deadline, element_timeout: options.element_timeout, settled: false }
     }
 
     /// The verdict, as soon as there is one; at the deadline what silence means.
@@ -89,12 +81,9 @@ impl<'a> Waiting<'a> {
         if !due || look.elements > ELEMENTS_MAX {
             return Ok(());
         }
-        self.origins.extend(crate::captcha::origin_of(&look.url));
-        match self.page.surroundings().await {
-            Ok(seen) => {
-                self.origins.extend(seen.origins);
-                seen.captcha.map_or(Ok(()), |sign| Err(captcha(sign)))
-            }
+        match self.page.captcha().await {
+            Ok(Some(sign)) => Err(captcha(sign)),
+            Ok(None) => Ok(()),
             Err(error) if is_between_pages(&error) => Ok(()),
             Err(error) => Err(error.into()),
         }

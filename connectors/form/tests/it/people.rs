@@ -79,6 +79,42 @@ fn what_a_page_of_another_origin_stored_is_gone_too() {
     RUNTIME.block_on(browsers.shutdown());
 }
 
+// It tells the page around it what it finds of an earlier visitor, and leaves its own traces.
+const CURIOUS_FRAME: &str = r#"<script>(async () => {
+    const found = [localStorage.getItem('who'), (await indexedDB.databases()).length, document.cookie].join('|');
+    localStorage.setItem('who', 'ada'); document.cookie = 'who=ada';
+    await new Promise((done) => { indexedDB.open('ada').onsuccess = done; });
+    parent.postMessage(found, '*');
+})()</script>"#;
+
+#[test]
+fn what_a_frame_of_another_origin_stored_is_gone_too() {
+    let browsers = {
+        let _on_runtime = RUNTIME.enter();
+        browsers_in(folder("frames"), |options| {
+            options.sessions_max = 1;
+            options.resolver = reach::resolver();
+        })
+    };
+    let friend = Site::new(|_| page(CURIOUS_FRAME));
+    let frame = friend.base.replace("127.0.0.1", "friend.test");
+    // the field is there once the frame has told
+    let form = format!(
+        "<iframe src='{frame}/'></iframe><form method=post><input type=hidden name=found><button>Send</button></form><script>
+        onmessage = ({{ data }}) => {{
+            document.forms[0].found.value = data;
+            document.forms[0].insertAdjacentHTML('afterbegin', '<input name=owner>');
+        }}</script>"
+    );
+    let site = Site::new(move |request| if request.method == "POST" { thanks() } else { page(&form) });
+    let recipe = Recipe { reach: Reach::Public, ..recipe(ONE_PAGE, &site.base.replace("127.0.0.1", "maker.test")) };
+    for _ in 0..3 {
+        confirmation(&RUNTIME.block_on(browsers.run(&recipe, Vec::new(), may_send())));
+    }
+    assert_eq!(site.posted(), ["owner=ada%40example.org&found=%7C0%7C"; 3]);
+    RUNTIME.block_on(browsers.shutdown());
+}
+
 #[test]
 fn automation_is_not_hidden() {
     let site = Site::one_page(
