@@ -156,7 +156,6 @@ impl Session {
         };
         self.change_tab(browser, fresh).await?;
         let cdp = browser.cdp();
-        cdp.send_raw("Network.clearBrowserCookies", json!({})).await?;
         cdp.send_raw("Network.clearBrowserCache", json!({})).await?;
         // of one origin it would leave what its frames in other pages stored, which is kept apart by the page around them
         let what = json!({ "origin": "*", "storageTypes": STORAGE });
