@@ -14,6 +14,8 @@ use crate::records::{SHARD, SOON, new_id, read, record, sequences};
 
 /// Appends that wait at once.
 const AT_ONCE: usize = 40;
+/// How long a machine that also builds may need until so many appends are a load.
+const LOADED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Stores records all the time until it is told to stop; gives the last place.
 struct Load {
@@ -52,7 +54,7 @@ async fn read_until_nobody_reads(server: &TestServer, follow: &mut dyn Follow, r
             read.extend(sequences(&follow.next_page(1_000, Duration::from_millis(5)).await.unwrap().items));
         }
     };
-    tokio::time::timeout(SOON, reading).await.expect("under load nothing is read back");
+    tokio::time::timeout(LOADED_WITHIN, reading).await.expect("under load nothing is read back");
 }
 
 async fn read_up_to(follow: &mut dyn Follow, last: Sequence, read: &mut Vec<Sequence>) {
