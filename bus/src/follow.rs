@@ -103,7 +103,6 @@ impl NatsFollow {
     /// Replaces the consumer by one that begins after what was seen; `head` is the end of the stream just before.
     async fn reopen(&mut self, head: Head) -> Result<(), Unavailable> {
         self.messages = None;
-        self.connected.mark_unchanged();
         let (messages, consumer, pending) = messages(&self.connection, self.seen + 1).await?;
         if pending == 0 {
             self.caught_up = true;
@@ -224,6 +223,8 @@ impl NatsFollow {
 
     async fn compare_and_reopen(&mut self) -> Result<(), FollowError> {
         self.messages = None;
+        // before anything is asked: a connection that is made meanwhile is news, and the stream is compared again over it
+        self.connected.mark_unchanged();
         let connection = self.connection.times_made();
         let head = head(&self.connection).await?;
         if head.incarnation != self.start.incarnation {
@@ -284,6 +285,10 @@ impl NatsFollow {
     pub async fn next_raw(&mut self, max: usize, max_wait: Duration) -> Result<RawPage, FollowError> {
         let deadline = Instant::now() + max_wait;
         let mut page = RawPage::default();
+        // where messages never pause, the news would never be heard
+        if self.connected.has_changed().unwrap_or(false) {
+            (self.messages, self.anew) = (None, true);
+        }
         // who waits for the end of an empty log need not wait for a first message
         while page.items.is_empty() && (self.told || !self.caught_up) {
             match self.hear(deadline).await {

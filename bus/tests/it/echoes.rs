@@ -14,7 +14,7 @@ use crate::records::{SHARD, SOON, new_id, read, record, sequences};
 
 /// Appends that wait at once.
 const AT_ONCE: usize = 40;
-/// How long a machine that also builds may need until so many appends are a load.
+/// How long until nobody reads: the server forgets a consumer that a restart has left behind after half of that.
 const LOADED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Stores records all the time until it is told to stop; gives the last place.
