@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use outbound::Reach;
-use regflow_form::Recipe;
+use regflow_form::{Browsers, Recipe};
 
 use crate::site::{Reply, Site, html, page, thanks};
 use crate::{RUNTIME, browsers_in, confirmation, folder, may_send, reach, recipe, try_form};
@@ -25,12 +25,18 @@ const CURIOUS: &str = r#"<form method=post><input name=owner><input type=hidden 
     localStorage.setItem('who', 'ada'); sessionStorage.setItem('who', 'ada'); window.name = 'ada'; document.cookie = 'js=ada';
 </script>"#;
 
+/// For one person after the other.
+fn one_browser(name: &str) -> Browsers {
+    let _on_runtime = RUNTIME.enter();
+    browsers_in(folder(name), |options| {
+        options.sessions_max = 1;
+        options.resolver = reach::resolver();
+    })
+}
+
 #[test]
 fn two_people_after_one_another_share_nothing_in_one_session() {
-    let browsers = {
-        let _on_runtime = RUNTIME.enter();
-        browsers_in(folder("people"), |options| options.sessions_max = 1)
-    };
+    let browsers = one_browser("people");
     let site = Site::new(|request| match request.method.as_str() {
         "POST" => thanks(),
         _ => Reply::SetCookie("sid=ada; Max-Age=3600; HttpOnly", html(CURIOUS)),
@@ -52,13 +58,7 @@ fn two_people_after_one_another_share_nothing_in_one_session() {
 
 #[test]
 fn what_a_page_of_another_origin_stored_is_gone_too() {
-    let browsers = {
-        let _on_runtime = RUNTIME.enter();
-        browsers_in(folder("origins"), |options| {
-            options.sessions_max = 1;
-            options.resolver = reach::resolver();
-        })
-    };
+    let browsers = one_browser("origins");
     let site = Site::new(|request| match request.method.as_str() {
         "POST" => page("<h1>ok</h1>"),
         _ => page(CURIOUS),
@@ -89,13 +89,7 @@ const CURIOUS_FRAME: &str = r#"<script>(async () => {
 
 #[test]
 fn what_a_frame_of_another_origin_stored_is_gone_too() {
-    let browsers = {
-        let _on_runtime = RUNTIME.enter();
-        browsers_in(folder("frames"), |options| {
-            options.sessions_max = 1;
-            options.resolver = reach::resolver();
-        })
-    };
+    let browsers = one_browser("frames");
     let friend = Site::new(|_| page(CURIOUS_FRAME));
     let frame = friend.base.replace("127.0.0.1", "friend.test");
     // the field is there once the frame has told
