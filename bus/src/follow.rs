@@ -38,8 +38,8 @@ pub(crate) struct NatsFollow {
     connection: Connection,
     /// Nothing while the server is away.
     messages: Option<Stream>,
-    /// The name of the consumer that they come from.
-    consumer: String,
+    /// The name of the last consumer that was made for us.
+    consumer: Option<String>,
     /// Over which connection the stream was last compared with what was seen; nothing before that was done.
     compared_over: Option<u64>,
     /// Messages that the present consumer has brought.
@@ -86,7 +86,7 @@ impl NatsFollow {
         Self {
             connection,
             messages: None,
-            consumer: String::new(),
+            consumer: None,
             compared_over: None,
             brought: 0,
             connected,
@@ -108,8 +108,11 @@ impl NatsFollow {
             self.caught_up = true;
             self.checked = head.last_sequence;
         }
-        (self.messages, self.consumer, self.brought, self.anew) = (Some(messages), consumer, 0, true);
+        (self.messages, self.brought, self.anew) = (Some(messages), 0, true);
         self.heard = Instant::now();
+        if let Some(left) = self.consumer.replace(consumer) {
+            forget(self.connection.clone(), left);
+        }
         Ok(())
     }
 
@@ -123,20 +126,12 @@ impl NatsFollow {
         self.compared_over
     }
 
-    /// Ends the reading; gives what [`Self::behind`] wants to go on later. The server would forget the consumer by itself, but until
-    /// then it looks after it with each message.
+    /// Ends the reading; gives what [`Self::behind`] wants to go on later.
     pub fn end(self) -> Head {
-        let Self { connection, messages, consumer, start, .. } = self;
-        if messages.is_some() {
-            tokio::spawn(async move {
-                let stream = connection.jetstream.get_stream_no_info(subject::EVENTS_STREAM).await;
-                if let Ok(stream) = stream {
-                    // gone already, or forgotten soon
-                    let _ = stream.delete_consumer(&consumer).await;
-                }
-            });
+        if let Some(consumer) = self.consumer {
+            forget(self.connection, consumer);
         }
-        start
+        self.start
     }
 
     /// Waits for the next message, at most until `deadline`.
@@ -250,6 +245,18 @@ impl NatsFollow {
         };
         head(&self.connection).await.is_ok_and(|head| !same(head))
     }
+}
+
+/// Deletes a consumer that nobody reads from any more. The server would forget it by itself, but until then it looks after it with each
+/// message.
+fn forget(connection: Connection, consumer: String) {
+    tokio::spawn(async move {
+        let stream = connection.jetstream.get_stream_no_info(subject::EVENTS_STREAM).await;
+        if let Ok(stream) = stream {
+            // gone already, or forgotten soon
+            let _ = stream.delete_consumer(&consumer).await;
+        }
+    });
 }
 
 /// Everything of the log from a place on, the name of the consumer that brings it, and how much of it is there by now.

@@ -14,8 +14,8 @@ use crate::records::{SHARD, SOON, new_id, read, record, sequences};
 
 /// Appends that wait at once.
 const AT_ONCE: usize = 40;
-/// How long until nobody reads: the server forgets a consumer that a restart has left behind after half of that.
-const LOADED_WITHIN: Duration = Duration::from_secs(60);
+/// How long until nobody reads: sooner than the server forgets a consumer that a restart has left behind.
+const LOADED_WITHIN: Duration = Duration::from_secs(25);
 
 /// Stores records all the time until it is told to stop; gives the last place.
 struct Load {
