@@ -109,6 +109,35 @@ fn what_a_frame_of_another_origin_stored_is_gone_too() {
     RUNTIME.block_on(browsers.shutdown());
 }
 
+// It sends along whether the browser still has what the last person's page fetched.
+const CACHE_READER: &str = r#"<form method=post><input type=hidden name=found><button>Send</button></form><script>
+    fetch('/kept', { cache: 'only-if-cached', mode: 'same-origin' }).then(({ ok }) => ok, () => false).then((found) => {
+        document.forms[0].found.value = found;
+        document.forms[0].insertAdjacentHTML('afterbegin', '<input name=owner>');
+    });</script>"#;
+
+// Thanks once the browser has kept something.
+const CACHE_FILLER: &str = r#"<script>(async () => {
+    await (await fetch('/kept', { cache: 'reload' })).text();
+    const kept = await fetch('/kept', { cache: 'only-if-cached', mode: 'same-origin' });
+    if (kept.ok) document.body.insertAdjacentHTML('afterbegin', '<h1>Thank you!</h1>');
+})()</script>"#;
+
+#[test]
+fn what_a_page_fetched_is_gone_too() {
+    let browsers = one_browser("cache");
+    let site = Site::new(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("POST", _) => page(CACHE_FILLER),
+        (_, "/kept") => Reply::Kept("of the last person".to_owned()),
+        _ => page(CACHE_READER),
+    });
+    for _ in 0..3 {
+        confirmation(&RUNTIME.block_on(browsers.run(&recipe(ONE_PAGE, &site.base), Vec::new(), may_send())));
+    }
+    assert_eq!(site.posted(), ["owner=ada%40example.org&found=false"; 3]);
+    RUNTIME.block_on(browsers.shutdown());
+}
+
 #[test]
 fn automation_is_not_hidden() {
     let site = Site::one_page(

@@ -24,6 +24,8 @@ pub struct Request {
 pub enum Reply {
     Page(u16, String),
     SetCookie(&'static str, String),
+    /// That the browser may keep for an hour.
+    Kept(String),
     /// To this address, with a 307.
     Redirect(String),
     Hang,
@@ -85,6 +87,7 @@ async fn handle(State(shared): State<Shared>, method: Method, uri: Uri, headers:
     match (shared.answer)(&request) {
         Reply::Page(status, html) => (axum::http::StatusCode::from_u16(status).unwrap(), Html(html)).into_response(),
         Reply::SetCookie(cookie, html) => ([("set-cookie", cookie)], Html(html)).into_response(),
+        Reply::Kept(html) => ([("cache-control", "max-age=3600")], Html(html)).into_response(),
         Reply::Redirect(to) => (axum::http::StatusCode::TEMPORARY_REDIRECT, [("location", to)]).into_response(),
         Reply::Hang => {
             tokio::time::sleep(Duration::from_secs(600)).await;
