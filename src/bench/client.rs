@@ -12,18 +12,13 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use super::lean;
+use super::load::Registrar;
 use crate::cli::Over;
 use crate::client;
 use crate::service_file::ServiceFile;
 
 /// A request over HTTP that gets no answer by then has failed.
-const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
-/// First pause between two looks at one registration; then a tenth of its age, so that looking costs little and a latency
-/// is known to within 10 %.
-const LOOK: Duration = Duration::from_millis(1);
-/// A registration that has not ended by then has been lost.
-const END_TIMEOUT: Duration = Duration::from_secs(900);
-
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Clones share the connections.
 #[derive(Clone)]
 pub struct Client {
@@ -66,9 +61,10 @@ impl Client {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         self.channels[turn % self.channels.len()].clone()
     }
+}
 
-    /// Hands over the registrations with these numbers in one request.
-    pub async fn submit(&self, first: usize, count: usize) -> anyhow::Result<Accepted> {
+impl Registrar for Client {
+    async fn submit(&self, first: usize, count: usize) -> anyhow::Result<Accepted> {
         match (&self.http, count) {
             (None, 1) => match lean::submit(self.channel(), request(first)).await {
                 Ok(submitted) => accepted([lean::Outcome { submitted: Some(submitted), error: None }]),
@@ -83,18 +79,16 @@ impl Client {
         }
     }
 
-    /// Milliseconds from `since` until SUCCESS is visible.
-    pub async fn follow(self, id: String, since: Instant) -> anyhow::Result<f64> {
-        loop {
-            let found = lean::get(self.channel(), id.clone()).await;
-            let state = found.map_or(v1::RegistrationState::Unspecified, |found| found.state());
-            if state == v1::RegistrationState::Success {
-                return Ok(millis(since));
-            }
-            ensure!(!client::is_settled(state), "a registration ended as {}", state.as_str_name());
-            ensure!(since.elapsed() < END_TIMEOUT, "a registration did not end in time");
-            tokio::time::sleep((since.elapsed() / 10).max(LOOK)).await;
-        }
+    async fn has_succeeded(&self, id: &str) -> anyhow::Result<bool> {
+        let found = lean::get(self.channel(), id.to_owned()).await;
+        let state = found.map_or(v1::RegistrationState::Unspecified, |found| found.state());
+        let has_succeeded = state == v1::RegistrationState::Success;
+        ensure!(has_succeeded || !client::is_settled(state), "a registration ended as {}", state.as_str_name());
+        Ok(has_succeeded)
+    }
+
+    async fn count_successes(&self) -> anyhow::Result<usize> {
+        Ok(lean::count_successes(self.channel()).await?)
     }
 }
 
@@ -189,7 +183,8 @@ pub async fn set_fault(sandbox: &str, maker: &str, fault: &serde_json::Value) ->
     Ok(())
 }
 
-fn requests(first: usize, count: usize) -> Vec<v1::SubmitRequest> {
+/// The submissions with these numbers.
+pub fn requests(first: usize, count: usize) -> Vec<v1::SubmitRequest> {
     (first..first + count).map(request).collect()
 }
 

@@ -34,6 +34,8 @@ const OF_THE_MACHINE: [&str; 4] = [
     "machine_hashes_mb_per_second",
     "machine_is_slow_ms_per_second",
 ];
+/// And so is what another program reached.
+const OF_A_PEER: &str = ".peer.";
 /// What differs by less than this is the same: two runs of one binary differ more.
 const SAME_WITHIN: f64 = 0.02;
 
@@ -145,7 +147,7 @@ fn verdict(better: Better, now: f64, then: f64) -> (&'static str, Tone) {
 
 /// By the name's own words: what is counted a second shall grow, time, memory, bytes and refusals shall not.
 fn better(name: &str) -> Better {
-    let of_us = |name: &str| !OF_THE_MACHINE.contains(&name);
+    let of_us = |name: &str| !OF_THE_MACHINE.contains(&name) && !name.contains(OF_A_PEER);
     if !of_us(name) {
         return Better::Neither;
     }
@@ -260,6 +262,8 @@ mod tests {
             ("views.status.disk_to_live", Better::Less),
             ("refused", Better::Less),
             ("raw_server_messages_per_second", Better::Neither),
+            ("happy.peer.registrations_per_second", Better::Neither),
+            ("happy.regflow_by_peer.registrations_per_second", Better::More),
         ] {
             assert_eq!(better(name), expected, "{name}");
         }

@@ -23,9 +23,7 @@ const FILE: &str = include_str!("../../connectors/catalog/norrland.toml");
 /// As fast as it goes.
 pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
     let stage = Stage::set(args.relaxed).await?;
-    std::fs::write(stage.catalog()?.join(format!("{MAKER}.toml")), maker()?)?;
-    let fault = json!({ "mode": "status", "status": 503, "scope": "api", "once_each": true });
-    client::set_fault(&stage.sandbox_url, MAKER, &fault).await?;
+    prepare(&stage).await?;
     let service = stage.serve().await?;
     hold_circuit(&service.file.grpc).await?;
     let client = Client::open(&service.file, args.over, args.connections).await?;
@@ -44,6 +42,18 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
     happy::finish(stage, service, args, told, Some(&measured)).await
 }
 
+/// Before the service starts.
+pub async fn prepare(stage: &Stage) -> anyhow::Result<()> {
+    std::fs::write(stage.catalog()?.join(format!("{MAKER}.toml")), maker()?)?;
+    fail_first_tries(&stage.sandbox_url).await
+}
+
+/// Has the maker in this sandbox refuse the first try of each registration.
+pub async fn fail_first_tries(sandbox: &str) -> anyhow::Result<()> {
+    let fault = json!({ "mode": "status", "status": 503, "scope": "api", "once_each": true });
+    client::set_fault(sandbox, MAKER, &fault).await
+}
+
 /// The maker's file with a second try at once.
 fn maker() -> anyhow::Result<String> {
     let mut file: toml::Table = FILE.parse().context("the built-in file of the maker is broken")?;
@@ -56,7 +66,7 @@ fn maker() -> anyhow::Result<String> {
 }
 
 /// As an operator would: else the circuit opens, and what is measured is a pause.
-async fn hold_circuit(grpc: &str) -> anyhow::Result<()> {
+pub async fn hold_circuit(grpc: &str) -> anyhow::Result<()> {
     let request = v1::ForceCircuitRequest {
         maker: MAKER.into(),
         method: v1::Method::Api.into(),

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::client::{Client, millis};
-use super::load::{Load, Measured, Pace};
+use super::load::{Load, Measured, Pace, Registrar};
 use super::stage::{self, Service, Stage, Usage};
 use super::stats::{float, quantiles, round, round3};
 use super::{happy, report};

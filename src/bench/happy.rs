@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, millis};
 use super::course::course;
-use super::load::{Load, Measured, Pace};
+use super::load::{Load, Measured, Pace, Registrar, follow};
 use super::report;
 use super::stage::{Service, Stage, Usage};
 use super::stats::{quantiles, round};
@@ -84,7 +84,7 @@ async fn alone(client: &Client, first: usize) -> anyhow::Result<Value> {
         let sent_at = Instant::now();
         for (_, id) in client.submit(number, 1).await? {
             submit.push(millis(sent_at));
-            end_to_end.push(client.clone().follow(id, sent_at).await?);
+            end_to_end.push(follow(client, &id, sent_at).await?);
         }
     }
     Ok(json!({ "submit_ms": quantiles(submit), "end_to_end_ms": quantiles(end_to_end) }))

@@ -1,5 +1,6 @@
 //! Registrations that come in, as fast as it goes or when they are due, until the last of them is seen to end in SUCCESS.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,7 @@ use anyhow::{Context, ensure};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::client::{Accepted, Client, millis};
-use super::lean;
+use super::client::{Accepted, millis};
 use super::stats::float;
 
 /// How often the view is asked whether all have arrived, towards the end; before that a quarter of the time that is left by
@@ -21,6 +21,19 @@ const SAMPLE_EVERY: usize = 100;
 /// A load must be over after this, and after a second for each of so many registrations.
 const TIMEOUT: Duration = Duration::from_secs(900);
 const TIMEOUT_PER_S: usize = 200;
+/// First pause between two looks at one registration; then a tenth of its age, so that looking costs little and a latency
+/// is known to within 10 %.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Who takes registrations and tells what became of them: the service, or a peer of it. Clones share their connections.
+pub trait Registrar: Clone + Send + Sync + 'static {
+    /// Hands over the registrations with these numbers in one request.
+    fn submit(&self, first: usize, count: usize) -> impl Future<Output = anyhow::Result<Accepted>> + Send;
+    /// Whether this one has ended in SUCCESS; an error when it has ended as something else.
+    fn has_succeeded(&self, id: &str) -> impl Future<Output = anyhow::Result<bool>> + Send;
+    /// How many have ended in SUCCESS.
+    fn count_successes(&self) -> impl Future<Output = anyhow::Result<usize>> + Send;
+}
 
 /// What comes in.
 #[derive(Debug, Clone, Copy)]
@@ -74,13 +87,13 @@ impl Measured {
 
 impl Load {
     /// Sends everything and waits for its end. `visible_before` of other registrations are in the view already.
-    pub async fn run(self, client: &Client, visible_before: usize) -> anyhow::Result<Measured> {
+    pub async fn run(self, client: &impl Registrar, visible_before: usize) -> anyhow::Result<Measured> {
         let timeout = TIMEOUT + Duration::from_secs((self.count / TIMEOUT_PER_S) as u64);
         let ended = tokio::time::timeout(timeout, self.send_and_wait(client, visible_before)).await;
         ended.context("the run did not end in time")?
     }
 
-    async fn send_and_wait(self, client: &Client, visible_before: usize) -> anyhow::Result<Measured> {
+    async fn send_and_wait(self, client: &impl Registrar, visible_before: usize) -> anyhow::Result<Measured> {
         let started = Instant::now();
         let (wanted, told) = watch::channel(None);
         let counting = tokio::spawn(count_until(client.clone(), visible_before, told, started));
@@ -97,7 +110,7 @@ impl Load {
         Ok(Measured { took, accepted, submit, end_to_end, accepted_at, done_at, ids })
     }
 
-    async fn send(self, client: &Client, started: Instant, sum: &mut Sum) -> anyhow::Result<()> {
+    async fn send(self, client: &impl Registrar, started: Instant, sum: &mut Sum) -> anyhow::Result<()> {
         let permits = match self.pace {
             Pace::InFlight(requests) => Some(Arc::new(Semaphore::new(requests))),
             Pace::PerSecond(_) => None,
@@ -137,6 +150,15 @@ pub async fn arrival(started: Instant, number: usize, rate: u32) -> Instant {
     due
 }
 
+/// Milliseconds from `since` until SUCCESS is visible.
+pub async fn follow(client: &impl Registrar, id: &str, since: Instant) -> anyhow::Result<f64> {
+    while !client.has_succeeded(id).await? {
+        ensure!(since.elapsed() < TIMEOUT, "a registration did not end in time");
+        tokio::time::sleep((since.elapsed() / 10).max(LOOK)).await;
+    }
+    Ok(millis(since))
+}
+
 /// One request's answer, and the samples that are being followed.
 struct Sent {
     submit: Timed,
@@ -146,7 +168,7 @@ struct Sent {
 
 impl Sent {
     fn new(
-        client: &Client,
+        client: &impl Registrar,
         first: usize,
         sent_at: Instant,
         started: Instant,
@@ -156,9 +178,9 @@ impl Sent {
         let accepted = answer?;
         let sampled = accepted.iter().filter(|(place, _)| (first + place).is_multiple_of(SAMPLE_EVERY));
         let samples = sampled.map(|(_, id)| {
-            let following = client.clone().follow(id.clone(), sent_at);
+            let (client, id) = (client.clone(), id.clone());
             tokio::spawn(async move {
-                let ms = following.await?;
+                let ms = follow(&client, &id, sent_at).await?;
                 Ok(Timed { at: started.elapsed(), ms })
             })
         });
@@ -191,7 +213,7 @@ impl Sum {
 
 /// Counts those that have ended until as many have as were accepted, which is told once it is known.
 async fn count_until(
-    client: Client,
+    client: impl Registrar,
     before: usize,
     mut told: watch::Receiver<Option<usize>>,
     started: Instant,
@@ -199,7 +221,7 @@ async fn count_until(
     let mut counts = Vec::new();
     loop {
         let wanted = *told.borrow_and_update();
-        let done = lean::count_successes(client.channel()).await?.saturating_sub(before);
+        let done = client.count_successes().await?.saturating_sub(before);
         counts.push((started.elapsed(), done));
         match wanted {
             Some(wanted) if done >= wanted => return Ok((started.elapsed(), counts)),

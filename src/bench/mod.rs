@@ -2,7 +2,7 @@
 //! each a process of its own.
 //!
 //! A scenario is a file, and what it measures stands at its top: `happy` (with `latency`), `fallback`, `growth`, `rebuild`, `read`;
-//! `packet`, `mail` and `form` measure one part each by itself, without a service.
+//! `packet`, `mail` and `form` measure one part each by itself, without a service, and `peer` what a user would pick instead as well.
 //! Each run is a fresh folder, and prints one JSON object on standard output. What they share: `stage` starts and stops processes,
 //! `load` sends registrations and waits for their end, `client`, `lean` and `reader` are how, `course` is a load over time, `machine`
 //! is how fast the machine was just before, `report` puts the object together. `compare` and `plot` are for people: a table beside
@@ -21,6 +21,7 @@ mod load;
 mod machine;
 mod mail;
 mod packet;
+mod peer;
 mod plot;
 mod read;
 mod reader;
@@ -92,6 +93,7 @@ async fn once(args: &BenchArgs) -> anyhow::Result<Value> {
         Scenario::Pdf => report::of_part(packet::run(args.count(), PACKET_WORKERS).await?).await,
         Scenario::Mail => report::of_part(mail::run(args.count(), args.connections, MAILS_PER_S).await?).await,
         Scenario::Form => report::of_part(Box::pin(form::run(args.count(), FORM_ROUNDS)).await?).await,
+        Scenario::Peer => report::of_part(Box::pin(peer::run(args)).await?).await,
     }
 }
 
@@ -107,6 +109,7 @@ const fn name(args: &BenchArgs) -> &'static str {
         Scenario::Pdf => "pdf",
         Scenario::Mail => "mail",
         Scenario::Form => "form",
+        Scenario::Peer => "peer",
     }
 }
 
@@ -133,6 +136,10 @@ fn check(args: &BenchArgs) -> anyhow::Result<()> {
             "--rate is for happy, latency and read; this scenario goes as fast as it can, so leave it out"
         );
     }
+    ensure!(
+        !(args.relaxed && args.scenario == Scenario::Peer),
+        "--relaxed is for regflow alone; the peer flushes each write, so leave it out"
+    );
     plot::check(args)
 }
 
@@ -175,6 +182,9 @@ mod tests {
             ("read --readers 0", "--readers is 0"),
             ("--runs 0", "--runs is 0"),
             ("rebuild --plot a.svg", "leave it out"),
+            ("peer --plot a.svg", "leave it out"),
+            ("peer --relaxed", "leave it out"),
+            ("peer --rate 5", "leave it out"),
             ("--plot no/such/folder/a.svg", "make it first"),
         ] {
             let error = check(&args(line)).expect_err(line).to_string();

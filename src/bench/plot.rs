@@ -54,7 +54,7 @@ struct Drawn {
 pub fn check(args: &BenchArgs) -> anyhow::Result<()> {
     let Some(file) = &args.plot else { return Ok(()) };
     ensure!(
-        args.has_service() && args.scenario != Scenario::Rebuild,
+        args.has_service() && !matches!(args.scenario, Scenario::Rebuild | Scenario::Peer),
         "--plot draws registrations over time, and this scenario has none; leave it out"
     );
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

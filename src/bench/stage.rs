@@ -115,7 +115,7 @@ pub struct Service {
 impl Service {
     /// What everybody has used so far.
     pub async fn usage(&self) -> anyhow::Result<Usage> {
-        let (own, nats) = (self.file.pid, self.file.nats_pid.context("the embedded NATS has no process")?);
+        let [own, nats] = self.processes()?;
         Ok(Usage {
             cpu_ms: [own, nats, self.sandbox_pid, std::process::id()]
                 .map(usage::cpu_ms)
@@ -123,7 +123,7 @@ impl Service {
                 .collect::<anyhow::Result<_>>()?,
             peak_rss_mb: (usage::peak_rss_mb(own)?, usage::peak_rss_mb(nats)?),
             rss_mb: (usage::rss_mb(own)?, usage::rss_mb(nats)?),
-            disk_bytes: usage::folder_bytes(&self.data.join(serve::NATS_FOLDER))?,
+            disk_bytes: usage::folder_bytes(&self.nats_files())?,
             records: bus::raw_length(&self.file.nats_url).await.context("failed to ask the log for its length")?,
             notified: self.notified().await?,
         })
@@ -142,6 +142,16 @@ impl Service {
             tokio::time::sleep(NOTIFIED_POLL).await;
         }
         Ok(millis(started))
+    }
+
+    /// Regflow and nats-server.
+    pub fn processes(&self) -> anyhow::Result<[u32; 2]> {
+        Ok([self.file.pid, self.file.nats_pid.context("the embedded NATS has no process")?])
+    }
+
+    /// The folder of all streams.
+    pub fn nats_files(&self) -> PathBuf {
+        self.data.join(serve::NATS_FOLDER)
     }
 
     /// The folder of the views; nobody may touch it while the service runs.

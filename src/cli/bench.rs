@@ -27,6 +27,9 @@ pub enum Scenario {
     Form,
     /// Get over gRPC, as many as there are answers for, while registrations arrive at --rate (half of the peak without it)
     Read,
+    /// Beside BullMQ on Redis with each write flushed, over HTTP, one after the other: as fast as it goes (20,000), in tens at half
+    /// of what BullMQ reached, and with a first try that fails; needs `scripts/setup --bench`
+    Peer,
 }
 
 /// How registrations are handed over.
@@ -97,7 +100,7 @@ impl BenchArgs {
         self.registrations.unwrap_or(match self.scenario {
             Scenario::Growth => 1_000_000,
             Scenario::Rebuild => 200_000,
-            Scenario::Happy | Scenario::Latency | Scenario::Fallback | Scenario::Read => 20_000,
+            Scenario::Happy | Scenario::Latency | Scenario::Fallback | Scenario::Read | Scenario::Peer => 20_000,
             Scenario::Pdf | Scenario::Mail | Scenario::Form => 0,
         })
     }
@@ -113,7 +116,8 @@ impl BenchArgs {
             | Scenario::Fallback
             | Scenario::Growth
             | Scenario::Rebuild
-            | Scenario::Read => 0,
+            | Scenario::Read
+            | Scenario::Peer => 0,
         })
     }
 
@@ -137,7 +141,8 @@ impl BenchArgs {
             | Scenario::Rebuild
             | Scenario::Pdf
             | Scenario::Mail
-            | Scenario::Form => 100,
+            | Scenario::Form
+            | Scenario::Peer => 100,
         })
     }
 }

@@ -199,6 +199,14 @@ async fn forms_are_filled_and_who_has_no_playwright_is_told_how_to_get_it() {
     assert!(told(&output).contains("scripts/setup --bench"), "{}", told(&output));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_peer_to_compare_with_is_told_how_to_get_it() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = ran_in(elsewhere.path(), "peer").await;
+    assert!(!output.status.success() && objects(&output).is_empty());
+    assert!(told(&output).contains("type in the repository's folder: scripts/setup --bench"), "{}", told(&output));
+}
+
 fn assert_positive(report: &Value, keys: &[&str]) {
     for key in keys {
         assert!(report.pointer(key).and_then(Value::as_f64).is_some_and(|value| value > 0.0), "{key} in {report}");
