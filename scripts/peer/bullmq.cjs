@@ -30,12 +30,11 @@ const redis = () => new Redis({ path: socket, maxRetriesPerRequest: null })
 
 async function take() {
   const server = spawn('redis-server', [...REDIS, '--unixsocket', socket, '--dir', folder], { stdio: 'ignore' })
-  const worker = fork(__filename, [folder, makers, 'work'], { stdio: ['ignore', 2, 2, 'ipc'] })
-  const processes = [server, worker]
-  process.on('exit', () => processes.forEach(one => one.kill('SIGKILL')))
+  endTogetherWith(server)
   process.stdin.on('end', () => process.exit()).resume()
-  for (const one of processes) one.on('exit', () => { throw new Error(`ended: ${one.spawnargs.join(' ')}`) })
-  await until(() => fs.existsSync(socket), STARTS_WITHIN_MS)
+  await redisStarted()
+  const worker = fork(__filename, [folder, makers, 'work'], { stdio: ['ignore', 2, 2, 'ipc'] })
+  endTogetherWith(worker)
   await new Promise(ready => worker.once('message', ready))
   const connection = redis()
   const queue = new Queue(NAME, { connection })
@@ -47,7 +46,7 @@ async function take() {
   })
   desk.keepAliveTimeout = 0
   desk.listen(0, '127.0.0.1', async () => {
-    const { redis_version: version } = parsed(await connection.info('server'))
+    const [, version] = (await connection.info('server')).match(/redis_version:(\S+)/)
     console.log(JSON.stringify({
       http: `http://127.0.0.1:${desk.address().port}/`,
       processes: [server.pid, process.pid, worker.pid],
@@ -68,8 +67,7 @@ async function answered(queue, request) {
   return { state: await queue.getJobState(request.url.slice(1)) }
 }
 
-async function work() {
-  await until(() => fs.existsSync(socket), STARTS_WITHIN_MS)
+function work() {
   const pool = new Pool(new URL(makers).origin, { connections: AT_ONCE })
   const register = async ({ id, data: { product, purchase, owner } }) => {
     const [firstName, ...lastNames] = owner.name.split(' ')
@@ -102,16 +100,17 @@ async function work() {
   process.on('disconnect', () => process.exit())
 }
 
-async function until(holds, patienceMs) {
-  const asked = Date.now()
-  while (!holds()) {
-    if (Date.now() - asked > patienceMs) throw new Error('Redis did not start')
-    await new Promise(later => setTimeout(later, 10))
-  }
+function endTogetherWith(child) {
+  process.on('exit', () => child.kill('SIGKILL'))
+  child.on('exit', () => { throw new Error(`ended: ${child.spawnargs.join(' ')}`) })
 }
 
-function parsed(info) {
-  return Object.fromEntries(info.split('\r\n').filter(line => line.includes(':')).map(line => line.split(/:(.*)/, 2)))
+async function redisStarted() {
+  const asked = Date.now()
+  while (!fs.existsSync(socket)) {
+    if (Date.now() - asked > STARTS_WITHIN_MS) throw new Error('Redis did not start')
+    await new Promise(later => setTimeout(later, 10))
+  }
 }
 
 if (role === 'work') work()

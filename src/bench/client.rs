@@ -18,7 +18,7 @@ use crate::client;
 use crate::service_file::ServiceFile;
 
 /// A request over HTTP that gets no answer by then has failed.
-pub const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
+const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Clones share the connections.
 #[derive(Clone)]
 pub struct Client {
@@ -48,7 +48,7 @@ impl Client {
         let http = match over {
             Over::Grpc => None,
             Over::Http => Some(Http {
-                client: reqwest::Client::builder().no_proxy().timeout(HTTP_TIMEOUT).build()?,
+                client: http_client()?,
                 one: format!("{}/api/registration", service.http),
                 batch: format!("{}/api/registration/batch", service.http),
             }),
@@ -175,10 +175,14 @@ pub fn millis(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1_000.0
 }
 
+/// A client of anybody on this machine.
+pub fn http_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().no_proxy().timeout(HTTP_TIMEOUT).build()
+}
+
 /// Sets the sandbox's fault for a maker.
 pub async fn set_fault(sandbox: &str, maker: &str, fault: &serde_json::Value) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().no_proxy().timeout(HTTP_TIMEOUT).build()?;
-    let answer = client.post(format!("{sandbox}_sandbox/faults/{maker}")).json(fault).send().await?;
+    let answer = http_client()?.post(format!("{sandbox}_sandbox/faults/{maker}")).json(fault).send().await?;
     answer.error_for_status().context("the sandbox does not know this fault")?;
     Ok(())
 }

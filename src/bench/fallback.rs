@@ -42,7 +42,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
     happy::finish(stage, service, args, told, Some(&measured)).await
 }
 
-/// Before the service starts.
+/// Has the maker refuse first tries and be called again at once; before the service starts.
 pub async fn prepare(stage: &Stage) -> anyhow::Result<()> {
     std::fs::write(stage.catalog()?.join(format!("{MAKER}.toml")), maker()?)?;
     fail_first_tries(&stage.sandbox_url).await

@@ -41,7 +41,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(300);
 /// A form that does not come to a confirmation.
 pub async fn run(forms: usize, rounds: usize) -> anyhow::Result<Value> {
     ensure!(forms >= 1 && rounds >= 1, "at least one form and one round are needed");
-    let folder = tempfile::Builder::new().prefix("regflow-bench-").tempdir()?;
+    let folder = super::stage::new_folder()?;
     let (_sandbox, url) = super::stage::start_sandbox().await?;
     let found = form::discover()?;
     let mut script = Script::start(&found, &format!("{url}{FORM_PATH}")).await?;

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use proto::v1;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -30,10 +31,9 @@ const SCRIPT: &str = "scripts/peer/bullmq.cjs";
 const PACKAGES: &str = ".tools/peer/node_modules";
 /// It must be ready by then.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Registrations in one request where they arrive at a rate.
-const ARRIVING_BATCH: usize = 10;
-/// What is told to others after the last SUCCESS belongs to what it costs.
-const SETTLE: Duration = Duration::from_millis(200);
+/// When it ends before that.
+const ENDED: &str =
+    "the peer ended before it was ready and says why above; if something is missing, type: scripts/setup --bench";
 /// Figures that are set against the peer's.
 const COMPARED: [&str; 7] = [
     "/registrations_per_second",
@@ -110,14 +110,17 @@ async fn ours(first_try_fails: bool) -> anyhow::Result<(Stage, Service)> {
     Ok((stage, service))
 }
 
-async fn our_turn<'a>(service: &Service, args: &'a BenchArgs) -> anyhow::Result<Turn<'a, Client>> {
+async fn our_turn<'a>(service: &'a Service, args: &'a BenchArgs) -> anyhow::Result<Turn<'a, Client>> {
     let client = Client::open(&service.file, Over::Http, args.connections).await?;
-    Ok(Turn { client, processes: service.processes()?.into(), files: service.nats_files(), args, accepted: 0, sent: 0 })
+    let (processes, files) = (service.processes()?.into(), service.nats_files());
+    Ok(Turn { client, service: Some(service), processes, files, args, accepted: 0, sent: 0 })
 }
 
 /// Either of the two while it has the machine.
 struct Turn<'a, C> {
     client: C,
+    /// When it is regflow's turn: it tells outsiders, which belongs to what it costs.
+    service: Option<&'a Service>,
     processes: Vec<u32>,
     /// Where it stores things.
     files: PathBuf,
@@ -143,14 +146,20 @@ impl<C: Registrar> Turn<'_, C> {
 
     /// So many a second.
     async fn at(&mut self, rate: u32) -> anyhow::Result<Done> {
-        self.load(ARRIVING_BATCH, Pace::PerSecond(rate)).await
+        self.load(self.args.arriving_batch(), Pace::PerSecond(rate)).await
     }
 
     async fn load(&mut self, batch: usize, pace: Pace) -> anyhow::Result<Done> {
         let load = Load { first: self.sent, count: self.args.registrations(), batch, pace };
+        let told_before = match self.service {
+            Some(service) => Some((service, service.usage().await?)),
+            None => None,
+        };
         let before = self.used()?;
         let measured = load.run(&self.client, self.accepted).await?;
-        tokio::time::sleep(SETTLE).await;
+        if let Some((service, before)) = told_before {
+            service.until_notified(&before, measured.accepted).await?;
+        }
         let after = self.used()?;
         self.sent += load.count;
         self.accepted += measured.accepted;
@@ -203,7 +212,7 @@ struct Told {
 
 impl Peer {
     async fn start(first_try_fails: bool) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("regflow-bench-").tempdir()?;
+        let folder = stage::new_folder()?;
         let (sandbox, makers) = stage::start_sandbox().await?;
         if first_try_fails {
             fallback::fail_first_tries(&makers).await?;
@@ -217,18 +226,17 @@ impl Peer {
             .stdout(Stdio::piped())
             // not killed when dropped, but left without input, so that it takes Redis with it
             .spawn()
-            .context("failed to start the peer with node")?;
+            .context("failed to start the peer with node; if it is missing, type: scripts/setup --bench")?;
         let mut lines = BufReader::new(child.stdout.take().context("the peer has no output")?).lines();
         let line = tokio::time::timeout(START_TIMEOUT, lines.next_line()).await.context("the peer takes too long")?;
-        let told = serde_json::from_str(&line?.context("the peer ended before it was ready")?)?;
+        let told = serde_json::from_str(&line?.context(ENDED)?)?;
         Ok(Self { folder, child, sandbox, told })
     }
 
     fn turn<'a>(&self, args: &'a BenchArgs) -> anyhow::Result<Turn<'a, OfPeer>> {
-        let http = reqwest::Client::builder().no_proxy().timeout(client::HTTP_TIMEOUT).build()?;
-        let client = OfPeer { http, address: self.told.http.clone() };
+        let client = OfPeer { http: client::http_client()?, address: self.told.http.clone() };
         let (processes, files) = (self.told.processes.clone(), self.folder.path().to_owned());
-        Ok(Turn { client, processes, files, args, accepted: 0, sent: 0 })
+        Ok(Turn { client, service: None, processes, files, args, accepted: 0, sent: 0 })
     }
 
     /// It ends with its input.
@@ -276,8 +284,8 @@ async fn read<A: DeserializeOwned>(request: reqwest::RequestBuilder) -> anyhow::
 
 impl Registrar for OfPeer {
     async fn submit(&self, first: usize, count: usize) -> anyhow::Result<Accepted> {
-        let requests = json!({ "requests": client::requests(first, count) });
-        let answer: Ids = read(self.http.post(&self.address).json(&requests)).await?;
+        let batch = v1::SubmitBatchRequest { requests: client::requests(first, count) };
+        let answer: Ids = read(self.http.post(&self.address).json(&batch)).await?;
         Ok(answer.ids.into_iter().enumerate().collect())
     }
 

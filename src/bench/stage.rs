@@ -35,7 +35,7 @@ pub struct Stage {
 impl Stage {
     /// Starts the sandbox.
     pub async fn set(relaxed: bool) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("regflow-bench-").tempdir()?;
+        let folder = new_folder()?;
         let (sandbox, sandbox_url) = start_sandbox().await?;
         let sandbox_pid = sandbox.id().context("the sandbox has ended")?;
         Ok(Self { folder, sandbox, sandbox_url, sandbox_pid, relaxed })
@@ -77,6 +77,11 @@ impl Stage {
         self.sandbox.kill().await.context("failed to end the sandbox")?;
         self.folder.close().context("failed to remove the folder of the run")
     }
+}
+
+/// A folder of a run, which goes with it.
+pub fn new_folder() -> std::io::Result<TempDir> {
+    tempfile::Builder::new().prefix("regflow-bench-").tempdir()
 }
 
 /// Where the service is, once it is ready; an error when it ends before that.

@@ -62,7 +62,7 @@ pub struct BenchArgs {
     /// How many packets, mails, or forms in each round (`pdf`, `mail`, `form`); each scenario has a number of its own
     #[arg(long)]
     count: Option<usize>,
-    /// Registrations in one request, 1 to 1000; 1 uses Submit. 100 unless given; what arrives at a rate in `latency` and `read` 10
+    /// Registrations in one request, 1 to 1000; 1 uses Submit. 100 unless given; what arrives at a rate in `latency`, `read` and `peer` 10
     #[arg(long)]
     batch: Option<usize>,
     /// Requests in progress at once
@@ -134,15 +134,14 @@ impl BenchArgs {
     /// Registrations in one request where they arrive at a rate.
     pub fn arriving_batch(&self) -> usize {
         self.batch.unwrap_or(match self.scenario {
-            Scenario::Latency | Scenario::Read => 10,
+            Scenario::Latency | Scenario::Read | Scenario::Peer => 10,
             Scenario::Happy
             | Scenario::Fallback
             | Scenario::Growth
             | Scenario::Rebuild
             | Scenario::Pdf
             | Scenario::Mail
-            | Scenario::Form
-            | Scenario::Peer => 100,
+            | Scenario::Form => 100,
         })
     }
 }
