@@ -24,6 +24,9 @@ use crate::whole::{RawMessage, RawPage};
 const WATCHDOG_AFTER: Duration = Duration::from_secs(5);
 /// Pause before a consumer that could not be made is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// The stream may take so long to be looked at and a consumer to be made, even for a reader that waits less: cut off each time, it would
+/// never be made.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(1);
 /// What is asked for at once; up to half as much again may wait for us.
 const ASKED_MESSAGES: usize = 4_096;
 /// The same in bytes.
@@ -204,7 +207,8 @@ impl NatsFollow {
 
     /// Makes the consumer anew if the server is there, and finds out whether the stream is still the same.
     async fn recover(&mut self, deadline: Instant) -> Result<(), FollowError> {
-        match timeout_at(deadline, self.compare_and_reopen()).await {
+        let patience = deadline.max(Instant::now() + RECOVERED_WITHIN);
+        match timeout_at(patience, self.compare_and_reopen()).await {
             Ok(Err(FollowError::Unavailable(error))) => {
                 tracing::debug!(%error, "the log cannot be followed for now");
                 tokio::time::sleep_until(deadline.min(Instant::now() + RETRY_PAUSE)).await;

@@ -173,7 +173,7 @@ impl Keeper {
     async fn try_to_take(&mut self) -> Result<(), Unavailable> {
         self.look_whose(false).await?;
         let Some((sequence, since)) = self.seen else { return self.take(0).await };
-        // the beat on top: what the owner wrote may have been seen late, never early
+        // half a beat on top: what the owner wrote may have been seen late, never early
         if self.free || since.elapsed() > self.options.ttl + self.options.beat / 2 {
             self.take(sequence).await?;
         }

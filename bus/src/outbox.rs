@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::jetstream::consumer::pull::Config;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
+use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{AckKind, Message};
 use bytes::Bytes;
@@ -150,9 +151,12 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Unavailable`] when the server does not answer.
-    pub async fn deliveries_again(&self, name: &str) -> Result<Deliveries, Unavailable> {
-        let consumer = self.stream.get_consumer(name).await.map_err(|error| cannot("find a consumer", error))?;
-        Ok(self.read(consumer, name.to_owned(), end_of(name)))
+    pub async fn deliveries_again(&self, name: &str) -> Result<Option<Deliveries>, Unavailable> {
+        match self.stream.get_consumer(name).await {
+            Ok(consumer) => Ok(Some(self.read(consumer, name.to_owned(), end_of(name)))),
+            Err(error) if error.downcast_ref().is_some_and(is_gone) => Ok(None),
+            Err(error) => Err(cannot("find a consumer", error)),
+        }
     }
 
     /// How a recipient's own consumer stands.
@@ -207,7 +211,10 @@ impl Deliveries {
     /// [`Unavailable`] when the server does not answer.
     pub async fn remove_if_done(&self) -> Result<bool, Unavailable> {
         let Some(until) = self.until else { return Ok(false) };
-        let info = self.stream.consumer_info(&self.name).await.map_err(|error| cannot("look at a consumer", error))?;
+        let info = match self.stream.consumer_info(&self.name).await {
+            Err(error) if is_gone(&error) => return Ok(true),
+            info => info.map_err(|error| cannot("look at a consumer", error))?,
+        };
         let Standing { pending, unacknowledged } = standing(&info);
         if unacknowledged > 0 || (pending > 0 && info.delivered.stream_sequence < until) {
             return Ok(false);
@@ -240,6 +247,13 @@ impl Delivery {
     /// [`Unavailable`] when the server does not take the word: it comes again then.
     pub async fn give_up(self) -> Result<(), Unavailable> {
         self.say(AckKind::Term).await
+    }
+
+    /// Nothing was done with it yet: it does not come again before another of the recipient's waits is over.
+    pub async fn waits_on(&self) {
+        if let Err(error) = self.message.ack_with(AckKind::Progress).await {
+            tracing::debug!(%error, sequence = self.sequence, "a notification that waits for its turn may come twice");
+        }
     }
 
     async fn say(self, word: AckKind) -> Result<(), Unavailable> {
@@ -275,6 +289,11 @@ fn config(recipient: &Recipient, name: String, begin: DeliverPolicy, metadata: H
         metadata,
         ..Config::default()
     }
+}
+
+/// Another process was quicker, or our own removal was not answered.
+fn is_gone(error: &ConsumerInfoError) -> bool {
+    error.kind() == ConsumerInfoErrorKind::NotFound
 }
 
 fn standing(info: &async_nats::jetstream::consumer::Info) -> Standing {

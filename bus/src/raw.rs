@@ -84,7 +84,8 @@ pub async fn raw_read(url: &str) -> Result<(u64, Duration), RawError> {
     while at < end {
         let next = tokio::time::timeout(REQUEST_TIMEOUT, messages.next()).await;
         let next = next.map_err(|error| Unavailable::new(doing, error))?;
-        let Some(Ok(message)) = next else { break };
+        let message = next.ok_or_else(|| Unavailable::new(doing, "it ended too early"))?;
+        let message = message.map_err(|error| Unavailable::new(doing, error))?;
         at = message.info().map_err(|error| Unavailable::new(doing, error))?.stream_sequence;
         read += 1;
     }

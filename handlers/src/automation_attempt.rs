@@ -11,6 +11,7 @@ use tracing::{Instrument, Span, info_span};
 
 use crate::api_attempt::conclusion;
 use crate::forget::screenshot_name;
+use crate::intake::extension_of;
 use crate::trace;
 use crate::world::World;
 
@@ -78,7 +79,8 @@ async fn proof_of_purchase(world: &World, registration: &Registration) -> Result
         tracing::warn!(id = %registration.id, %error, "the proof of purchase cannot be read");
         Failure::new(ErrorKind::Internal, "the proof of purchase cannot be read from the object store")
     })?;
-    let extension = if bytes.starts_with(b"%PDF") { "pdf" } else { "png" };
+    // nothing else was taken in
+    let extension = extension_of(&bytes).unwrap_or("pdf");
     Ok(vec![FormFile { name: format!("proof-of-purchase.{extension}"), bytes }])
 }
 

@@ -27,6 +27,8 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const TENANT_BYTES_MAX: usize = 64;
 /// Largest proof of purchase, in bytes.
 pub const PROOF_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// How the files begin that are taken, and how their names end.
+const FILE_KINDS: [(&[u8], &str); 3] = [(b"%PDF", "pdf"), (b"\x89PNG", "png"), (b"\xFF\xD8\xFF", "jpg")];
 /// How often it is tried to erase what a refused request left; with pauses that double, some four minutes.
 const DISCARD_TRIES: u32 = 8;
 /// The first of those pauses.
@@ -317,13 +319,17 @@ fn request_problems(submission: &Submission) -> Vec<FieldProblem> {
     problems
 }
 
+/// How the name of a file of this content ends; none when it is of no kind that is taken.
+pub(crate) fn extension_of(bytes: &[u8]) -> Option<&'static str> {
+    FILE_KINDS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, extension)| *extension)
+}
+
 /// What is wrong with a file that a person hands over under the name `field`: its size, or its kind by its first bytes.
 pub(crate) fn file_problem(field: &str, bytes: &[u8]) -> Option<FieldProblem> {
-    let known = [&b"%PDF"[..], b"\x89PNG", b"\xFF\xD8\xFF"];
     if bytes.len() > PROOF_BYTES_MAX {
         let text = format!("has {} bytes; at most {PROOF_BYTES_MAX} are taken", bytes.len());
         Some(FieldProblem::new(field, text))
-    } else if !known.iter().any(|magic| bytes.starts_with(magic)) {
+    } else if extension_of(bytes).is_none() {
         Some(FieldProblem::new(field, "is neither PDF, PNG nor JPEG; send one of these"))
     } else {
         None

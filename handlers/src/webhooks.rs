@@ -31,8 +31,8 @@ const SECRET_CHARS_MIN: usize = 32;
 const NAME_BYTES_MAX: usize = 40;
 /// Most times that the past is delivered again to one endpoint at once.
 const AGAIN_MAX: usize = 4;
-/// A try that was given no word comes again after twice its timeout (it may wait for a place as long as it may take) and so
-/// long.
+/// A try that was given no word comes again after twice its timeout (while it waits for a place there is a word each timeout) and
+/// so long.
 const ACK_GRACE: Duration = Duration::from_secs(5);
 
 /// Where a tenant wants to be told.

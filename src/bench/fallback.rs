@@ -80,7 +80,7 @@ pub async fn hold_circuit(grpc: &str) -> anyhow::Result<()> {
 }
 
 /// Attempts of the last registration: that it was two shows that the first one failed.
-async fn attempts(client: &Client, ids: &[String]) -> anyhow::Result<u32> {
+pub async fn attempts(client: &Client, ids: &[String]) -> anyhow::Result<u32> {
     let id = ids.last().context("nothing was accepted")?.clone();
     let mut registrations = v1::registrations_client::RegistrationsClient::new(client.channel());
     Ok(registrations.get(v1::GetRequest { id, min_sequence: 0 }).await?.into_inner().attempts)

@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::figures::{memory_mb, millis, per_second, quantiles, round3};
+use super::stats::median;
 
 /// The brand whose form is filled: one page, a cookie banner, a page of thanks after it.
 const BRAND: &str = "Brightwell";
@@ -64,7 +65,7 @@ pub async fn run(forms: usize, rounds: usize) -> anyhow::Result<Value> {
         "scenario": "form",
         "forms_each_round": forms,
         "rounds": rounds,
-        "regflow": { "forms_per_second": round3(median(&our_rates)), "each_round": rounded(&our_rates), "ms": quantiles(&took_ms) },
+        "regflow": { "forms_per_second": median(our_rates.iter().copied()).map(round3), "each_round": rounded(&our_rates), "ms": quantiles(&took_ms) },
         "playwright": script.map(|_| compared().collect::<serde_json::Map<_, _>>()),
         "rss_mb": { "before": before, "after": after },
     }))
@@ -76,18 +77,12 @@ fn name((how, picture): (&str, bool)) -> String {
 
 /// Theirs, and how many times as fast we are: the median of the rounds' ratios, because the machine changes from round to round.
 fn compared(ours: &[f64], theirs: &[f64]) -> Value {
-    let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(our, their)| our / their).collect();
+    let ratios = ours.iter().zip(theirs).map(|(our, their)| our / their);
     json!({
-        "forms_per_second": round3(median(theirs)),
+        "forms_per_second": median(theirs.iter().copied()).map(round3),
         "each_round": rounded(theirs),
-        "regflow_is_faster_by": round3(median(&ratios)),
+        "regflow_is_faster_by": median(ratios).map(round3),
     })
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn rounded(values: &[f64]) -> Vec<f64> {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::client::{Client, millis};
@@ -72,18 +72,26 @@ async fn fill(args: &BenchArgs, service: &Service) -> anyhow::Result<Filled> {
     let window = WINDOW.min(args.registrations() / 4).max(1);
     let client = Client::open(&service.file, args.over, args.connections).await?;
     let load = |first, count| Load { first, count, batch: args.batch(), pace: Pace::InFlight(args.in_flight) };
-    load(0, window).run(&client, 0).await?;
+    run_all(load(0, window), &client).await?;
     let early = measured_window(service, &client, load(window, window)).await?;
     let between = load(2 * window, args.registrations().saturating_sub(3 * window).max(1));
-    let all = between.run(&client, between.first).await?;
+    let all = run_all(between, &client).await?;
     let last = between.first + between.count;
     let late = measured_window(service, &client, load(last, window)).await?;
     Ok(Filled { early, late, all, last: last + window })
 }
 
+/// One after the other, so that all before it are in the view.
+async fn run_all(load: Load, client: &Client) -> anyhow::Result<Measured> {
+    let measured = load.run(client, load.first).await?;
+    let refused = load.count - measured.accepted;
+    ensure!(refused == 0, "{refused} of {} registrations were refused; give a smaller --in-flight", load.count);
+    Ok(measured)
+}
+
 async fn measured_window(service: &Service, client: &Client, load: Load) -> anyhow::Result<Value> {
     let before = service.usage().await?;
-    let measured = load.run(client, load.first).await?;
+    let measured = run_all(load, client).await?;
     service.until_notified(&before, load.count).await?;
     let after = service.usage().await?;
     Ok(window(&load, &measured, &before, &after))
@@ -129,6 +137,6 @@ async fn start_to_first_accept(stage: &Stage, args: &BenchArgs, number: usize) -
     let client = Client::open(&service.file, args.over, 1).await?;
     let accepted = client.submit(number, 1).await?;
     let took = millis(started);
-    anyhow::ensure!(accepted.len() == 1, "the restarted service refused the first submission");
+    ensure!(accepted.len() == 1, "the restarted service refused the first submission");
     Ok((service, round(took)))
 }

@@ -21,6 +21,8 @@ const SAMPLE_EVERY: usize = 100;
 /// A load must be over after this, and after a second for each of so many registrations.
 const TIMEOUT: Duration = Duration::from_secs(900);
 const TIMEOUT_PER_S: usize = 200;
+/// Once all are sent, some other must end in SUCCESS within so long.
+const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// First pause between two looks at one registration; then a tenth of its age, so that looking costs little and a latency
 /// is known to within 10 %.
 const LOOK: Duration = Duration::from_millis(1);
@@ -219,13 +221,22 @@ async fn count_until(
     started: Instant,
 ) -> anyhow::Result<(Duration, Vec<(Duration, usize)>)> {
     let mut counts = Vec::new();
+    let (mut grown_at, mut most) = (Instant::now(), 0);
     loop {
         let wanted = *told.borrow_and_update();
         let done = client.count_successes().await?.saturating_sub(before);
         counts.push((started.elapsed(), done));
+        if done > most {
+            (grown_at, most) = (Instant::now(), done);
+        }
         match wanted {
             Some(wanted) if done >= wanted => return Ok((started.elapsed(), counts)),
             Some(wanted) => {
+                ensure!(
+                    grown_at.elapsed() < STALLED_AFTER,
+                    "{done} of {wanted} registrations have ended in SUCCESS, and no other for {STALLED_AFTER:?}: the rest has \
+                     failed or waits for a person; what happened is in what the service says above"
+                );
                 let left = started.elapsed().mul_f64(float(wanted - done) / float(done.max(1)) / 4.0);
                 tokio::time::sleep(left.clamp(POLL, POLL_MAX)).await;
             }

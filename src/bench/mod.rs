@@ -60,10 +60,15 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         Some(file) => compare::of_scenario(&compare::read(file)?, name(&args))?,
         None => Vec::new(),
     };
+    let stopped = crate::serve::shutdown_signal();
     let mut runs = Vec::new();
     for _ in 0..args.runs {
         let pace = tokio::task::spawn_blocking(machine::pace).await?;
-        let mut told = once(&args).await?;
+        let mut told = tokio::select! {
+            told = once(&args) => told?,
+            // what it has started ends with it, and its folder
+            () = stopped.cancelled() => anyhow::bail!("stopped by a signal; of this run nothing is told"),
+        };
         report::add(&mut told, pace);
         tell!("{}", report::text(&told)?);
         runs.push(told);

@@ -70,7 +70,10 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<Value> {
     let failing_there = peer.turn(args)?.as_fast_as_it_goes().await?;
     peer.stop().await?;
     let (stage, service) = ours(true).await?;
-    let failing_here = our_turn(&service, args).await?.as_fast_as_it_goes().await?;
+    let mut turn = our_turn(&service, args).await?;
+    let failing_here = turn.as_fast_as_it_goes().await?;
+    let attempts = fallback::attempts(&turn.client, &failing_here.measured.ids).await?;
+    ensure!(attempts == 2, "a first try was to fail, but a registration had {attempts} attempts");
     service.stop().await?;
     stage.clear().await?;
 

@@ -1,12 +1,16 @@
 //! The benchmark: each scenario in a small run of its own, and what it prints for programs and for people.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::regflow;
 
+/// The longest wait for a service, and for its end.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
 /// What every load tells. Processor time comes in ticks of 10 ms: a load must be large enough for one of the server's.
 const OF_A_LOAD: [&str; 16] = [
     "/registrations_per_second",
@@ -205,6 +209,50 @@ async fn who_has_no_peer_to_compare_with_is_told_how_to_get_it() {
     let output = ran_in(elsewhere.path(), "peer").await;
     assert!(!output.status.success() && objects(&output).is_empty());
     assert!(told(&output).contains("type in the repository's folder: scripts/setup --bench"), "{}", told(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_stopped_leaves_no_process_and_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = regflow();
+    command.args(["bench", "--registrations", "5000", "--rate", "50"]).env("TMPDIR", folder.path());
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (pid, started) = (child.id().unwrap(), Instant::now());
+    while !started_service(folder.path()) {
+        assert!(started.elapsed() < PATIENCE, "no service within {PATIENCE:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+    assert!(!told_of(folder.path()).is_empty());
+    assert!(std::process::Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap();
+    assert!(!output.status.success() && told(&output).contains("stopped by a signal"), "{}", told(&output));
+    let stopped = Instant::now();
+    loop {
+        let left = (told_of(folder.path()), std::fs::read_dir(folder.path()).unwrap().count());
+        if left == (Vec::new(), 0) {
+            break;
+        }
+        assert!(stopped.elapsed() < PATIENCE, "{left:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether a service of the bench has told where it is.
+fn started_service(folder: &Path) -> bool {
+    std::fs::read_dir(folder).unwrap().flatten().any(|run| run.path().join("service/service.json").is_file())
+}
+
+/// Processes that have this folder for what is temporary.
+fn told_of(folder: &Path) -> Vec<u32> {
+    let needle = folder.as_os_str().as_encoded_bytes();
+    let all =
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    all.filter(|pid: &u32| {
+        let told = std::fs::read(format!("/proc/{pid}/environ"));
+        told.is_ok_and(|told| told.windows(needle.len()).any(|part| part == needle))
+    })
+    .collect()
 }
 
 fn assert_positive(report: &Value, keys: &[&str]) {

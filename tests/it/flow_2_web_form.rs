@@ -70,7 +70,7 @@ async fn a_form_of_three_steps_with_split_dates_takes_the_receipt_and_no_adverti
 async fn the_receipt_survives_a_repeated_request_and_a_correction() {
     let stage = Stage::new().await;
     let mut service = stage.start().await;
-    let receipt = v1::ProofOfPurchase { content: b"\x89PNG\r\n\x1a\n receipt".to_vec().into(), ..Default::default() };
+    let receipt = v1::ProofOfPurchase { content: b"\xFF\xD8\xFF\xE0 receipt".to_vec().into(), ..Default::default() };
     let request = v1::SubmitRequest {
         request_id: "with-receipt".into(),
         proof_of_purchase: Some(receipt),
@@ -90,7 +90,7 @@ async fn the_receipt_survives_a_repeated_request_and_a_correction() {
     service.client.retry(retry).await.unwrap();
     service.wait_for_state(&id, State::Success).await;
     let accepted = stage.ledger().into_iter().find(|entry| entry.accepted).unwrap();
-    assert!(accepted.fields["receipt"].to_string().contains("proof-of-purchase"), "{:?}", accepted.fields);
+    assert!(accepted.fields["receipt"].to_string().contains("proof-of-purchase.jpg"), "{:?}", accepted.fields);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -183,11 +183,14 @@ async fn regflow_can_do_all_that_it_does() {
         regflow_bus::Again { since: Since::Sequence(1), operator: "ops".to_owned(), reason: "a test".to_owned() };
     let (name, pending) = bus.outbox.begin_again(&recipient, &again).await.unwrap();
     assert_eq!((pending, bus.outbox.again_names(&recipient).await.unwrap()), (2, vec![name.clone()]));
-    let deliveries = bus.outbox.deliveries_again(&name).await.unwrap();
+    let deliveries = bus.outbox.deliveries_again(&name).await.unwrap().unwrap();
+    let beside = bus.outbox.deliveries_again(&name).await.unwrap().unwrap();
     for delivery in deliveries.next(2, SOON).await.unwrap() {
         delivery.arrived().await.unwrap();
     }
     assert!(deliveries.remove_if_done().await.unwrap());
+    assert!(beside.remove_if_done().await.unwrap(), "another process has removed it");
+    assert!(bus.outbox.deliveries_again(&name).await.unwrap().is_none());
     shutdown.cancel();
 }
 

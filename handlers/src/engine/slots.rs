@@ -1,12 +1,15 @@
 //! Where each open registration is, and what wakes it.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use events::{Registration, RegistrationId, Sequence, Shard, Stored, Timestamp};
 
 use crate::turns::Place;
+
+/// Times that may wake nobody any more, beside two for each open registration.
+const SPARE_TIMES: usize = 1024;
 
 /// One open registration.
 pub(super) enum Slot {
@@ -103,8 +106,25 @@ impl Slots {
         self.alarms.iter().map(|Reverse(alarm)| *alarm).collect()
     }
 
+    /// Whoever is woken is looked at again, and tells when it wants to be woken next.
     pub(super) fn wake_at(&mut self, at: Timestamp, id: RegistrationId) {
         self.timed.push(Reverse((at, id)));
+        if self.timed.len() > 2 * self.slots.len() + SPARE_TIMES {
+            self.forget_times(id);
+        }
+    }
+
+    /// Keeps the first time of each that is open, and of one that is just being put in its place: what a last day weeks ahead would
+    /// wake has mostly ended long before.
+    fn forget_times(&mut self, placed: RegistrationId) {
+        let mut kept = HashSet::new();
+        let times = std::mem::take(&mut self.timed).into_sorted_vec();
+        // the greatest of what is reversed comes last
+        let first = times
+            .into_iter()
+            .rev()
+            .filter(|Reverse((_, id))| (*id == placed || self.slots.contains_key(id)) && kept.insert(*id));
+        self.timed = first.collect();
     }
 
     pub(super) fn alarm_at(&mut self, at: Timestamp, id: RegistrationId, shard: Shard) {
@@ -144,6 +164,22 @@ mod tests {
         // a table of slots is at the worst half empty; with the 81 bytes of a place in line that is under 200
         let in_the_table = 2 * (size_of::<RegistrationId>() + size_of::<Slot>() + 1);
         assert!(in_the_table <= 119, "{in_the_table} bytes");
+    }
+
+    #[test]
+    fn times_of_those_that_have_ended_are_forgotten() {
+        let mut slots = Slots::default();
+        let open = RegistrationId(Uuid::from_u128(1));
+        slots.put(open, Slot::Driving(Vec::new()));
+        for day in [20, 10, 30] {
+            slots.wake_at(Timestamp(day), open);
+        }
+        for ended in 2..100_000 {
+            slots.wake_at(Timestamp(40), RegistrationId(Uuid::from_u128(ended)));
+            assert!(slots.timed.len() <= SPARE_TIMES + 2, "{}", slots.timed.len());
+        }
+        assert_eq!(slots.pop_timed(Timestamp(39)), Some(open));
+        assert_eq!(slots.pop_timed(Timestamp(39)), None, "its first time is kept, and no other");
     }
 
     #[test]

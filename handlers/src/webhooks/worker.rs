@@ -109,7 +109,10 @@ async fn deliver_while_held(
     let endpoint = &shared.endpoints[place];
     let deliveries = match again {
         None => shared.outbox.deliveries(&endpoint.recipient).await?,
-        Some(name) => shared.outbox.deliveries_again(name).await?,
+        Some(name) => match shared.outbox.deliveries_again(name).await? {
+            Some(deliveries) => deliveries,
+            None => return Ok(Ended::Done),
+        },
     };
     let mut under_way = JoinSet::new();
     while shared.lease.is_held() {
@@ -150,7 +153,13 @@ async fn next(deliveries: &Deliveries, room: usize) -> Result<Vec<Delivery>, Una
 /// One try of one notification, and the word about it.
 async fn one(shared: Arc<Shared>, place: usize, delivery: Delivery, permits: Arc<Semaphore>) {
     // never closed; both kinds of deliveries of an endpoint share its bound
-    let _permit = permits.acquire_owned().await;
+    let mut turn = std::pin::pin!(permits.acquire_owned());
+    let _permit = loop {
+        tokio::select! {
+            permit = &mut turn => break permit,
+            () = tokio::time::sleep(shared.options.timeout) => delivery.waits_on().await,
+        }
+    };
     if !shared.lease.is_held() {
         // whoever holds it gets the notification when its time is up
         return;
