@@ -244,7 +244,8 @@ impl TailFollow {
     /// On by the tail as soon as it can be reached.
     fn catch_up(&mut self) {
         let is_behind = match &self.way {
-            Way::Own(_) => true,
+            // who looks for itself has first to see that the stream is still the same
+            Way::Own(follow) => follow.compared_over().is_some(),
             Way::Joined(joined) => joined.member.is_some(),
         };
         if let Some(joined) = is_behind.then(|| self.tail.join(self.seen)).flatten() {
