@@ -12,8 +12,8 @@ use events::subject::{self, NOTIFY_STREAM};
 use futures::future::join_all;
 use regflow_bus::testing::TestServer;
 use regflow_bus::{
-    Bus, BusError, BusOptions, EventLog, KeyError, MemoryObjects, Notification, NotifyError, OBJECT_BYTES_MAX,
-    ObjectError, ObjectStore,
+    Bus, BusError, BusOptions, Delivery, EventLog, KeyError, MemoryObjects, Notification, NotifyError,
+    OBJECT_BYTES_MAX, ObjectError, ObjectStore, Recipient,
 };
 
 use crate::records::{SHARD, SOON, new_id, record};
@@ -175,4 +175,33 @@ async fn when_all_notifications_have_aged_out_telling_begins_with_what_is_young_
     tokio::time::timeout(SOON, aged_out).await.unwrap();
     bus.log.append(SHARD, new_id(), &record(None)).await.unwrap();
     assert_eq!(bus.notify.last_position().await, Ok(Some(3)), "the fourth record is young and was not told");
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_said_to_wait_does_not_come_again_meanwhile_and_one_without_a_word_does() {
+    let server = TestServer::start().await.unwrap();
+    let bus = server.bus().await.unwrap();
+    assert_eq!(bus.notify.last_position().await, Ok(None));
+    let recipient = |name: &str| Recipient {
+        name: format!("webhook-a-{name}"),
+        filters: subject::notifications_of("a", &[]),
+        ack_wait: Duration::from_secs(2),
+    };
+    let patient = bus.outbox.deliveries(&recipient("patient")).await.unwrap();
+    let silent = bus.outbox.deliveries(&recipient("silent")).await.unwrap();
+    bus.notify.publish(vec![notification(1)]).await.unwrap();
+    let [waiting] = <[Delivery; 1]>::try_from(patient.next(1, SOON).await.unwrap()).ok().unwrap();
+    let first = silent.next(1, SOON).await.unwrap();
+    let (_, again) = tokio::join!(
+        async {
+            for _ in 0..10 {
+                waiting.waits_on().await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        },
+        silent.next(1, SOON),
+    );
+    assert_eq!((first[0].number, again.unwrap()[0].number), (1, 2));
+    assert!(patient.next(1, Duration::from_millis(10)).await.unwrap().is_empty());
+    waiting.arrived().await.unwrap();
 }
