@@ -57,8 +57,8 @@ pub(crate) struct File {
     pub(crate) health: HealthFile,
     #[serde(default)]
     pub(crate) api: Option<ApiFile>,
-    /// The maker's form, with `[form.baseline]`: how its first page looked when this was written. `regflow connectors
-    /// baseline` prints that section; health checks compare it with the page of today.
+    /// The maker's form, with `[form.baseline]`: how its first page looked when this was written (see
+    /// connectors/catalog/brightwell.toml). Health checks compare it with the page of today.
     #[serde(default)]
     pub(crate) form: Option<form::Recipe>,
     pub(crate) manual: ManualFile,
