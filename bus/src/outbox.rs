@@ -249,7 +249,7 @@ impl Delivery {
         self.say(AckKind::Term).await
     }
 
-    /// Nothing was done with it yet: it does not come again before another of the recipient's waits is over.
+    /// Nothing was done with it yet: it comes again only when the recipient's `ack_wait` has passed once more, from now on.
     pub async fn waits_on(&self) {
         if let Err(error) = self.message.ack_with(AckKind::Progress).await {
             tracing::debug!(%error, sequence = self.sequence, "a notification that waits for its turn may come twice");

@@ -11,7 +11,7 @@ use tracing::{Instrument, Span, info_span};
 
 use crate::api_attempt::conclusion;
 use crate::forget::screenshot_name;
-use crate::intake::extension_of;
+use crate::intake::kind_of_file;
 use crate::trace;
 use crate::world::World;
 
@@ -80,7 +80,7 @@ async fn proof_of_purchase(world: &World, registration: &Registration) -> Result
         Failure::new(ErrorKind::Internal, "the proof of purchase cannot be read from the object store")
     })?;
     // nothing else was taken in
-    let extension = extension_of(&bytes).unwrap_or("pdf");
+    let extension = kind_of_file(&bytes).map_or("pdf", |kind| kind.extension);
     Ok(vec![FormFile { name: format!("proof-of-purchase.{extension}"), bytes }])
 }
 

@@ -27,12 +27,26 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const TENANT_BYTES_MAX: usize = 64;
 /// Largest proof of purchase, in bytes.
 pub const PROOF_BYTES_MAX: usize = 3 * 1024 * 1024;
-/// How the files begin that are taken, and how their names end.
-const FILE_KINDS: [(&[u8], &str); 3] = [(b"%PDF", "pdf"), (b"\x89PNG", "png"), (b"\xFF\xD8\xFF", "jpg")];
+/// The kinds of files that are taken.
+const FILE_KINDS: [FileKind; 3] = [
+    FileKind { begins: b"%PDF", extension: "pdf", media_type: "application/pdf" },
+    FileKind { begins: b"\x89PNG", extension: "png", media_type: "image/png" },
+    FileKind { begins: b"\xFF\xD8\xFF", extension: "jpg", media_type: "image/jpeg" },
+];
 /// How often it is tried to erase what a refused request left; with pauses that double, some four minutes.
 const DISCARD_TRIES: u32 = 8;
 /// The first of those pauses.
 const DISCARD_PAUSE: Duration = Duration::from_secs(1);
+
+/// A kind of file, told by its first bytes whatever somebody says that it is.
+#[derive(Debug)]
+pub struct FileKind {
+    begins: &'static [u8],
+    /// How the name of such a file ends, without a dot.
+    pub extension: &'static str,
+    /// What HTTP calls it (RFC 6838).
+    pub media_type: &'static str,
+}
 
 /// A product that somebody hands over.
 #[derive(Debug, Clone)]
@@ -319,9 +333,10 @@ fn request_problems(submission: &Submission) -> Vec<FieldProblem> {
     problems
 }
 
-/// How the name of a file of this content ends; none when it is of no kind that is taken.
-pub(crate) fn extension_of(bytes: &[u8]) -> Option<&'static str> {
-    FILE_KINDS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, extension)| *extension)
+/// The kind of a file; none when it is of no kind that is taken.
+#[must_use]
+pub fn kind_of_file(bytes: &[u8]) -> Option<&'static FileKind> {
+    FILE_KINDS.iter().find(|kind| bytes.starts_with(kind.begins))
 }
 
 /// What is wrong with a file that a person hands over under the name `field`: its size, or its kind by its first bytes.
@@ -329,7 +344,7 @@ pub(crate) fn file_problem(field: &str, bytes: &[u8]) -> Option<FieldProblem> {
     if bytes.len() > PROOF_BYTES_MAX {
         let text = format!("has {} bytes; at most {PROOF_BYTES_MAX} are taken", bytes.len());
         Some(FieldProblem::new(field, text))
-    } else if extension_of(bytes).is_none() {
+    } else if kind_of_file(bytes).is_none() {
         Some(FieldProblem::new(field, "is neither PDF, PNG nor JPEG; send one of these"))
     } else {
         None

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use events::{Event, ObjectRef, Registration};
+use handlers::intake::kind_of_file;
 
 use super::problem::Problem;
 use super::{Http, admit};
@@ -83,17 +84,8 @@ async fn open(
     };
     let opened = http.world().fetch_sealed(registration, &object.name).await;
     let bytes = opened.map_err(|error| errors::of_private(&error))?;
+    let media_type = kind_of_file(&bytes).map_or("application/octet-stream", |kind| kind.media_type);
     let headers =
-        [(CONTENT_TYPE, media_type(&bytes).to_owned()), (CONTENT_DISPOSITION, format!("inline; filename=\"{name}\""))];
+        [(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, format!("inline; filename=\"{name}\""))];
     Ok((headers, bytes).into_response())
-}
-
-/// By the first bytes, whatever somebody said that it is.
-fn media_type(bytes: &[u8]) -> &'static str {
-    match bytes {
-        [b'%', b'P', b'D', b'F', ..] => "application/pdf",
-        [0x89, b'P', b'N', b'G', ..] => "image/png",
-        [0xFF, 0xD8, 0xFF, ..] => "image/jpeg",
-        _ => "application/octet-stream",
-    }
 }
