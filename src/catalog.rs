@@ -2,45 +2,102 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context, ensure};
-use connectors::{Catalog, Connector};
+use anyhow::{Context, anyhow, ensure};
+use connectors::{Catalog, Connector, FILE_BYTES_MAX, Mistake, baseline_toml, brands_claimed_twice};
 use events::policy::{DeadlineRule, RateLimit};
 use events::{Method, Refill};
+use form::{Browsers, LookError};
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::cli::CheckArgs;
 use crate::config::Settings;
+use crate::serve::browser_options;
 use crate::show::{self, printable, tell};
 
-/// A connector file is not larger, in bytes.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Stands in for a sandbox that is not set, so that the methods of its makers are listed as their files name them.
 pub const NO_SANDBOX: &str = "http://sandbox.invalid/";
 
-/// Prints each mistake of the files on a line; true when there is none.
+/// Prints each mistake of the files on a line, also brands that two of them claim; true when there is none.
 pub fn check(args: &CheckArgs) -> anyhow::Result<bool> {
-    let mut mistakes = 0;
+    let (mut connectors, mut is_fine) = (Vec::new(), true);
+    let mut checked = Vec::with_capacity(args.files.len());
     for file in &args.files {
-        let text = read(file)?;
         let name = file.display().to_string();
-        match Connector::parse(&name, &text) {
-            Ok(connector) if args.json => tell!("{}", json!({ "file": name, "id": connector.id(), "mistakes": [] })),
-            Ok(connector) => tell!("{name}: fine, {}", printable(connector.name())),
-            Err(found) => {
-                mistakes += found.len();
-                let lines = found.iter().map(
-                    |mistake| json!({ "line": mistake.line, "column": mistake.column, "problem": mistake.problem }),
-                );
-                if args.json {
-                    tell!("{}", json!({ "file": name, "mistakes": lines.collect::<Vec<_>>() }));
-                } else {
-                    found.iter().for_each(|mistake| tell!("{}", printable(&mistake.to_string())));
-                }
-            }
-        }
+        let result = Connector::parse(&name, &read(file)?).map(Arc::new);
+        connectors.extend(result.iter().cloned());
+        checked.push((name, result));
     }
-    Ok(mistakes == 0)
+    let claimed = brands_claimed_twice(&connectors);
+    for (name, result) in checked {
+        let mistakes = match &result {
+            Ok(_) => claimed.iter().filter(|mistake| mistake.file == name).cloned().collect(),
+            Err(mistakes) => mistakes.clone(),
+        };
+        is_fine &= mistakes.is_empty();
+        show_checked(&name, result.ok().as_deref(), &mistakes, args.json);
+    }
+    Ok(is_fine)
+}
+
+fn show_checked(name: &str, connector: Option<&Connector>, mistakes: &[Mistake], as_json: bool) {
+    if as_json {
+        let lines = mistakes
+            .iter()
+            .map(|mistake| json!({ "line": mistake.line, "column": mistake.column, "problem": mistake.problem }));
+        let mut told = json!({ "file": name, "mistakes": lines.collect::<Vec<_>>() });
+        if let (Some(connector), Value::Object(members)) = (connector, &mut told) {
+            members.insert("id".to_owned(), connector.id().into());
+        }
+        tell!("{told}");
+    } else if mistakes.is_empty() {
+        tell!("{name}: fine, {}", connector.map_or_else(String::new, |connector| printable(connector.name())));
+    } else {
+        mistakes.iter().for_each(|mistake| tell!("{}", printable(&mistake.to_string())));
+    }
+}
+
+/// Prints the `[form.baseline]` of a maker's form as it is now, and below it what differs from the one in the file. False when the
+/// file has mistakes.
+///
+/// # Errors
+/// When there is no form, no browser, or the page cannot be looked at.
+pub async fn look(file: &Path, settings: &Settings) -> anyhow::Result<bool> {
+    let name = file.display().to_string();
+    let connector = match Connector::parse(&name, &read(file)?) {
+        Ok(connector) => connector.with_sandbox(sandbox(settings)?.as_ref()),
+        Err(mistakes) => {
+            show_checked(&name, None, &mistakes, false);
+            return Ok(false);
+        }
+    };
+    let recipe = connector.form_sample();
+    let recipe =
+        recipe.with_context(|| format!("{name} has no form, or one of the sandbox while catalog.sandbox is empty"))?;
+    let folder = tempfile::tempdir().context("failed to make a folder for the browser")?;
+    let browsers = Browsers::start(browser_options(&settings.browser, folder.path())?)?;
+    let looked = browsers.look(&recipe).await;
+    browsers.shutdown().await;
+    let shape = looked.shape.map_err(|error| match error {
+        LookError::Page(failure) => anyhow!("{}", failure.detail),
+        LookError::Browser(error) => anyhow::Error::new(error).context("the browser failed"),
+    })?;
+    tell!("{}", printable_lines(&baseline_toml(&shape)));
+    let differences = connector.form_baseline().map(|baseline| form::drift(baseline, &shape)).unwrap_or_default();
+    differences.iter().for_each(|drift| tell!("# not as in the file: {}", printable(&drift.detail)));
+    Ok(true)
+}
+
+/// Text of a page has its lines, and nothing else that a terminal obeys.
+fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+fn sandbox(settings: &Settings) -> anyhow::Result<Option<Url>> {
+    let url = Some(settings.catalog.sandbox.as_str()).filter(|url| !url.is_empty());
+    url.map(|url| url.parse().context("catalog.sandbox is no URL; write it like http://127.0.0.1:7470/")).transpose()
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
@@ -55,8 +112,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
 /// Prints the makers of the catalog, with the methods that their files describe.
 pub fn list(settings: &Settings, as_json: bool) -> anyhow::Result<bool> {
     let folder = Some(settings.catalog.folder.as_str()).filter(|folder| !folder.is_empty());
-    let sandbox = Some(settings.catalog.sandbox.as_str()).filter(|url| !url.is_empty()).unwrap_or(NO_SANDBOX);
-    let sandbox = sandbox.parse().context("catalog.sandbox is no URL; write it like http://127.0.0.1:7470/")?;
+    let sandbox = sandbox(settings)?.map_or_else(|| NO_SANDBOX.parse(), Ok)?;
     let catalog = Catalog::load(folder.map(Path::new))?.with_sandbox(Some(sandbox));
     if as_json {
         catalog.iter().for_each(|connector| tell!("{}", as_value(connector)));

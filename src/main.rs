@@ -100,7 +100,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Webhooks(command) => answered(client::webhooks(command).await),
         Command::Person(PersonCommand::Forget(args)) => answered(client::forget(args).await),
         Command::Keys(KeysCommand::Rotate(args)) => answered(client::rotate(args).await),
-        Command::Connectors(command) => connectors(&command),
+        Command::Connectors(command) => connectors(&command).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "regflow", &mut std::io::stdout());
@@ -143,9 +143,16 @@ async fn serve(file: Option<std::path::PathBuf>) -> ExitCode {
 }
 
 /// Mistakes in a file are mistakes of its writer, like those in settings.
-fn connectors(command: &ConnectorsCommand) -> ExitCode {
+async fn connectors(command: &ConnectorsCommand) -> ExitCode {
     let done = match command {
         ConnectorsCommand::Check(args) => catalog::check(args),
+        ConnectorsCommand::Look(args) => match settings(args.config.clone()) {
+            Ok(settings) => match Box::pin(catalog::look(&args.file, &settings)).await {
+                Err(error) => return fail(&format!("{error:#}"), 1),
+                looked => looked,
+            },
+            Err(error) => Err(error),
+        },
         ConnectorsCommand::List(args) => settings(args.config.clone()).and_then(|of| catalog::list(&of, args.json)),
     };
     match done {

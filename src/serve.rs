@@ -372,7 +372,7 @@ fn smtp(settings: &Settings) -> anyhow::Result<SmtpConfig> {
     })
 }
 
-fn browser_options(settings: &BrowserSettings, data: &Path) -> anyhow::Result<BrowserOptions> {
+pub fn browser_options(settings: &BrowserSettings, data: &Path) -> anyhow::Result<BrowserOptions> {
     let found = match (path(&settings.chromedriver), path(&settings.binary)) {
         (Some(chromedriver), Some(browser)) => Found { chromedriver, browser },
         (chromedriver, browser) => {

@@ -254,7 +254,7 @@ pub const fn reason_in_words(reason: v1::ManualReason) -> &'static str {
         v1::ManualReason::MakerIsManualOnly => "the maker takes registrations by hand only",
         v1::ManualReason::UnknownBrand => "no maker of this brand is in the catalog",
         v1::ManualReason::Captcha => "a captcha stands before the form",
-        v1::ManualReason::FormChanged => "the form is not as we know it",
+        v1::ManualReason::FormChanged => "the maker's form or API is not as we know it",
         v1::ManualReason::LoginRequired => "the form wants an account",
         v1::ManualReason::MethodsExhausted => "no automatic method worked",
         v1::ManualReason::DeadlineNear => "waiting longer for an automatic method would have made it late",

@@ -4,15 +4,19 @@
 
 mod tidy {
     pub mod check;
+    pub mod connectors;
+    pub mod decisions;
     pub mod guide;
     pub mod manifests;
+    pub mod measured;
     pub mod repository;
     pub mod sources;
+    pub mod tables;
     pub mod texts;
 }
 
 use tidy::check::{Check, SourceFile};
-use tidy::{guide, manifests, repository, sources, texts};
+use tidy::{decisions, guide, manifests, repository, sources, tables, texts};
 
 /// Fewer files than this, and the walk has lost its way.
 const FILES_MIN: usize = 100;
@@ -59,4 +63,37 @@ fn every_path_that_the_guide_names_exists() {
     let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(guide::missing_paths(&guide.text, &paths), Vec::<&str>::new());
     assert_eq!(guide::missing_paths("the code of `events/src/nowhere.rs`", &paths), ["events/src/nowhere.rs"]);
+}
+
+#[test]
+fn the_tables_of_documents_tell_what_was_measured() {
+    let files = repository::files();
+    let reports = tables::reports(&files);
+    for document in tables::DOCUMENTS {
+        let file = files.iter().find(|file| file.path == document).expect("the document is there");
+        let written = tables::written(&file.text, &reports).unwrap_or_else(|error| panic!("{document}: {error}"));
+        if std::env::var_os("REGFLOW_WRITE_GOLDEN").is_some() {
+            std::fs::write(document, &written).expect("written");
+            continue;
+        }
+        let differs = file.text.lines().zip(written.lines()).find(|(is, should)| is != should);
+        assert_eq!(differs, None, "{document} differs from the reports; REGFLOW_WRITE_GOLDEN=1 writes it anew");
+        assert_eq!(file.text.len(), written.len(), "{document} differs at its end");
+    }
+}
+
+#[test]
+fn the_reference_of_connector_files_names_each_key_and_no_other() {
+    let findings = tidy::connectors::findings(&repository::files());
+    let (count, page) = (findings.len(), tidy::connectors::PAGE);
+    assert!(findings.is_empty(), "{count} findings in {page}:\n{}", findings.join("\n"));
+}
+
+#[test]
+fn every_decision_is_listed_once() {
+    let files = repository::files();
+    let list = files.iter().find(|file| file.path == decisions::LIST).expect("the list is there");
+    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(decisions::disagreements(&list.text, &paths), Vec::<String>::new());
+    assert!(!decisions::disagreements("", &paths).is_empty(), "a list of nothing lacks every decision");
 }

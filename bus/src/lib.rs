@@ -76,6 +76,7 @@ pub use objects::{MemoryObjects, NatsObjects, OBJECT_BYTES_MAX, ObjectError, Obj
 pub use outbox::{Again, Deliveries, Delivery, Outbox, Recipient, Since, Standing};
 pub use raw::{RawError, raw_ceiling, raw_length, raw_notified, raw_read};
 pub use read_only::ReadOnlyLog;
+pub use staging::STREAMS_FOLDER;
 pub use topology::{Topology, TopologyFileError};
 pub use trust::{
     Accepted, Check, CheckError, Era, Flaw, FlawKind, Progress, ReadHead, Report, Trust, TrustError, TrustFolder,

@@ -29,12 +29,12 @@ pub enum RawError {
     Topology(#[from] TopologyFileError),
 }
 
-/// Messages a second that the server stores durably, one batch after the other: `messages` of `bytes_each` bytes in
-/// batches of `batch`, each on its own subject and guarded, in a scratch stream kept like the log's and deleted after.
+/// Messages a second that the server stores durably, one batch after the other: `messages` that take `stored_bytes` each in its
+/// file, in batches of `batch`, each on its own subject and guarded, in a scratch stream kept like the log's and deleted after.
 ///
 /// # Errors
 /// [`RawError`] when the server is away or refuses.
-pub async fn raw_ceiling(url: &str, messages: usize, bytes_each: usize, batch: usize) -> Result<f64, RawError> {
+pub async fn raw_ceiling(url: &str, messages: usize, stored_bytes: usize, batch: usize) -> Result<f64, RawError> {
     let connection = Connection::open(url, &Access::default(), Duration::from_secs(10)).await?;
     let scratch = |reason: String| Unavailable { doing: "make the scratch stream", reason };
     let configs = Topology::committed()?.configs();
@@ -44,9 +44,23 @@ pub async fn raw_ceiling(url: &str, messages: usize, bytes_each: usize, batch: u
     // one may be left of a run that was killed
     let _ = connection.jetstream.delete_stream(SCRATCH_STREAM).await;
     connection.jetstream.create_stream(config).await.map_err(|error| scratch(error.to_string()))?;
-    let measured = measure(&connection, messages, bytes_each, batch.clamp(1, BATCH_MESSAGES_MAX)).await;
+    let measured = measure_stored(&connection, messages, stored_bytes, batch.clamp(1, BATCH_MESSAGES_MAX)).await;
     connection.jetstream.delete_stream(SCRATCH_STREAM).await.map_err(|error| scratch(error.to_string()))?;
-    Ok(measured?)
+    measured
+}
+
+/// With payloads that fill what subject, headers and the server's own bytes leave.
+async fn measure_stored(
+    connection: &Connection,
+    messages: usize,
+    stored_bytes: usize,
+    batch: usize,
+) -> Result<f64, RawError> {
+    send_batch(connection, &[message(usize::MAX, Bytes::new())]).await?;
+    let stream = connection.jetstream.get_stream(SCRATCH_STREAM).await;
+    let stream = stream.map_err(|error| Unavailable::new("look at the scratch stream", error))?;
+    let around = usize::try_from(stream.cached_info().state.bytes).unwrap_or(usize::MAX);
+    Ok(measure(connection, messages, stored_bytes.saturating_sub(around), batch).await?)
 }
 
 /// Messages that the log has taken so far.
@@ -100,16 +114,16 @@ async fn measure(
     batch: usize,
 ) -> Result<f64, AppendError> {
     let payload = Bytes::from(vec![b'x'; bytes_each]);
-    let message = |number: usize| Outgoing {
-        subject: format!("raw_bench.{number:032x}").into(),
-        guard: Guard::LastOfSubject(0),
-        headers: HeaderMap::new(),
-        payload: payload.clone(),
-    };
     let started = Instant::now();
     for first in (0..messages).step_by(batch) {
-        let batch: Vec<_> = (first..messages.min(first + batch)).map(message).collect();
+        let batch: Vec<_> =
+            (first..messages.min(first + batch)).map(|number| message(number, payload.clone())).collect();
         send_batch(connection, &batch).await?;
     }
     Ok(messages as f64 / started.elapsed().as_secs_f64())
+}
+
+fn message(number: usize, payload: Bytes) -> Outgoing {
+    let subject = format!("raw_bench.{number:032x}").into();
+    Outgoing { subject, guard: Guard::LastOfSubject(0), headers: HeaderMap::new(), payload }
 }

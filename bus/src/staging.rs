@@ -17,8 +17,8 @@ use crate::key_store::KEYS_STREAM;
 
 /// The streams that get batches.
 const STREAMS: [&str; 3] = [subject::EVENTS_STREAM, KEYS_STREAM, subject::NOTIFY_STREAM];
-/// Where the server keeps its streams, inside its folder.
-const STREAMS_FOLDER: &str = "jetstream/$G/streams";
+/// Where the server keeps its streams, inside its folder: a folder each, by their names.
+pub const STREAMS_FOLDER: &str = "jetstream/$G/streams";
 const BATCHES_FOLDER: &str = "batches";
 /// What a file system in memory calls itself (`TMPFS_MAGIC`, statfs(2)).
 const TMPFS: i64 = 0x0102_1994;

@@ -13,8 +13,8 @@ use crate::compile::GENERIC_ID;
 use crate::connector::Connector;
 use crate::source::Mistake;
 
-/// A larger file is no connector.
-const FILE_BYTES_MAX: u64 = 256 * 1024;
+/// A larger file is no connector, in bytes.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// More files than this in a folder are not a catalog.
 const FILES_MAX: usize = 5_000;
 
@@ -152,6 +152,14 @@ impl Catalog {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Connector>> {
         self.by_id.values()
     }
+}
+
+/// Brands that two of these connectors claim, each as a mistake of the later one.
+#[must_use]
+pub fn brands_claimed_twice(connectors: &[Arc<Connector>]) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    index_brands(connectors, &mut mistakes);
+    mistakes
 }
 
 /// Brand keys to ids; a brand that two files claim is a mistake of the later one.

@@ -1,7 +1,7 @@
 //! Collects the mistakes of one catalog file, so that all are shown at once, each at its place.
 
 use events::Details;
-use events::details::FIELDS;
+use events::details::{ALWAYS, FIELDS};
 
 use crate::answer::ANSWER_NAMES;
 use crate::expression::Expression;
@@ -25,7 +25,8 @@ pub(crate) struct Checker<'s> {
 
 impl<'s> Checker<'s> {
     pub(crate) fn new(source: &'s Source<'s>, declared: Declared, requires: &[String], serial: &str) -> Self {
-        let samples = [sample::details(declared.names(), serial), sample::details(requires, serial)];
+        let least: Vec<String> = ALWAYS.map(str::to_owned).into_iter().chain(requires.iter().cloned()).collect();
+        let samples = [sample::details(declared.names(), serial), sample::details(&least, serial)];
         Self { source, declared, samples, mistakes: Vec::new() }
     }
 
@@ -72,12 +73,24 @@ impl<'s> Checker<'s> {
         if !text.starts_with('/') {
             return Err(self.mistake(path, "a path begins with `/`"));
         }
+        self.address_template(path, text)
+    }
+
+    /// An address, or a part of one, over the declared fields.
+    pub(crate) fn address_template(&mut self, path: &[&str], text: &str) -> Result<Template, Noted> {
         let template = self.compile(path, text)?;
-        let sent = Sent::new(&self.samples[0], &self.declared, "sample-key");
-        match template.url(&sent) {
-            Ok(_) => Ok(template),
-            Err(error) => Err(self.mistake(path, format!("this template does not work: {error}"))),
-        }
+        let [all, required] = self.samples.each_ref().map(|sample| {
+            let sent = Sent::new(sample, &self.declared, "sample-key");
+            template.url(&sent).err()
+        });
+        let problem = match (all, required) {
+            (None, None) => return Ok(template),
+            (Some(error), _) => format!("this template does not work: {error}"),
+            (None, Some(error)) => format!(
+                "this template does not work with what `requires` names alone: {error}; require the field, or give it a default"
+            ),
+        };
+        Err(self.mistake(path, problem))
     }
 
     /// Every text of a section whose shape somebody else knows.

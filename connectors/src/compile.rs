@@ -1,5 +1,6 @@
 //! From the text of a catalog file to a [`Plan`], with every mistake named.
 
+use events::sending::MARKETING_CONSENT;
 use events::words::Method;
 use regex::Regex;
 
@@ -49,7 +50,7 @@ fn build(checker: &mut Checker<'_>, file_name: &str, file: File, declared: Decla
         &Guards { circuit: file.circuit, limits: file.limits, concurrency: file.concurrency, health: file.health },
     );
     let api = file.api.map(|api| compile_api::api(checker, api, file.network)).transpose();
-    let form = file.form.map(|form| compile_form::form(checker, form)).transpose();
+    let form = file.form.map(|form| compile_form::form(checker, form, file.network)).transpose();
     let manual = manual(checker, file.manual);
     Ok(Plan {
         id: id?,
@@ -72,7 +73,7 @@ fn build(checker: &mut Checker<'_>, file_name: &str, file: File, declared: Decla
 }
 
 fn id_of(checker: &mut Checker<'_>, file_name: &str) -> Result<String, Noted> {
-    let stem = file_name.rsplit(['/', '\\']).next().unwrap_or_default().trim_end_matches(".toml");
+    let stem = stem_of(file_name);
     let good = !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if good {
         Ok(stem.to_owned())
@@ -80,6 +81,10 @@ fn id_of(checker: &mut Checker<'_>, file_name: &str) -> Result<String, Noted> {
         Err(checker
             .mistake(&[], "the file's name is the connector's id; use lower-case letters, digits and _ before .toml"))
     }
+}
+
+fn stem_of(file_name: &str) -> &str {
+    file_name.rsplit(['/', '\\']).next().unwrap_or_default().trim_end_matches(".toml")
 }
 
 fn check_fields(checker: &mut Checker<'_>, file: &File) {
@@ -92,6 +97,10 @@ fn check_fields(checker: &mut Checker<'_>, file: &File) {
     for (place, name) in file.requires.iter().enumerate() {
         let place = place.to_string();
         checker.field(&["requires", &place], name);
+        if name == MARKETING_CONSENT {
+            checker
+                .mistake(&["requires", &place], "consent is a yes or a no, so nobody can be asked for it; take it out");
+        }
         if !file.sends.contains(name) {
             checker.mistake(
                 &["requires", &place],
@@ -133,7 +142,7 @@ fn check_ladder(checker: &mut Checker<'_>, file: &File) {
 }
 
 fn brands(checker: &mut Checker<'_>, file_name: &str, file: &File) -> Vec<Brand> {
-    if file.brands.is_empty() && !file_name.ends_with("generic.toml") {
+    if file.brands.is_empty() && stem_of(file_name) != GENERIC_ID {
         checker.mistake(&["brands"], "a maker needs at least one brand; only generic.toml has none");
     }
     let mut brands = Vec::with_capacity(file.brands.len());

@@ -63,20 +63,25 @@ fn check_base_url(checker: &mut Checker<'_>, base_url: &str, network: Network) {
         Ok(url) if url.query().is_some() || url.fragment().is_some() => {
             Some("leave query and fragment to `path`".to_owned())
         }
-        Ok(url) => match (url.scheme(), network) {
-            ("https" | "sandbox" | "http", Network::Private) => None,
-            ("https", Network::Public) => check_url(&url, Reach::Public).err().map(|refused| {
-                format!("{refused}; for a maker in the own house write `network = \"private\"` at the top")
-            }),
-            ("http", Network::Public) => Some("personal data does not go over plain http; use https".to_owned()),
-            ("sandbox", Network::Public) => {
-                Some("the sandbox is at home; write `network = \"private\"` at the top".to_owned())
-            }
-            (other, _) => Some(format!("`{other}` is no scheme for an API; use https")),
-        },
+        Ok(url) => objection_to(&url, network),
     };
     if let Some(problem) = problem {
         checker.mistake(&["api", "base_url"], problem);
+    }
+}
+
+/// Why no data of a person goes to an address of a maker on this network.
+pub(crate) fn objection_to(url: &Url, network: Network) -> Option<String> {
+    match (url.scheme(), network) {
+        ("https" | "sandbox" | "http", Network::Private) => None,
+        ("https", Network::Public) => check_url(url, Reach::Public)
+            .err()
+            .map(|refused| format!("{refused}; for a maker in the own house write `network = \"private\"` at the top")),
+        ("http", Network::Public) => Some("personal data does not go over plain http; use https".to_owned()),
+        ("sandbox", Network::Public) => {
+            Some("the sandbox is at home; write `network = \"private\"` at the top".to_owned())
+        }
+        (other, _) => Some(format!("`{other}` is no scheme for a maker; use https")),
     }
 }
 

@@ -49,7 +49,8 @@ impl Connector {
     }
 
     /// The same connector with the sandbox at this address.
-    pub(crate) fn with_sandbox(&self, sandbox: Option<&Url>) -> Self {
+    #[must_use]
+    pub fn with_sandbox(&self, sandbox: Option<&Url>) -> Self {
         let sandbox = sandbox.map(|url| url.as_str().trim_end_matches('/').to_owned());
         Self::located(Arc::clone(&self.plan), sandbox)
     }

@@ -15,21 +15,29 @@ use crate::template::Template;
 pub(crate) fn render(connector: &Connector, details: &Details) -> Result<form::Recipe, TemplateError> {
     let Some(recipe) = &connector.plan().form else { return Err(unusable("the connector has no form")) };
     let sent = Sent::new(details, &connector.plan().declared, "");
+    let address = template(&recipe.url)?.url(&sent)?;
+    let url = if recipe.url.starts_with(SANDBOX) { resolved(connector, &address)? } else { address };
     let mut fill = |text: &str| {
-        let template = Template::compile(text)
-            .map_err(|problem| TemplateError { expression: text.to_owned(), reason: problem })?;
-        let filled = template.text(&sent)?;
+        let filled = template(text)?.text(&sent)?;
         // a value of the person never becomes an address of the sandbox: only the file's own text is one
         if !text.starts_with(SANDBOX) {
             return Ok(filled);
         }
-        connector.resolve(&filled).ok_or_else(|| unusable("the maker is in the sandbox, and there is none"))
+        resolved(connector, &filled)
     };
     let reach = match connector.network() {
         Network::Public => Reach::Public,
         Network::Private => Reach::Private,
     };
-    Ok(form::Recipe { reach, ..recipe.render(&mut fill)? })
+    Ok(form::Recipe { reach, url, ..recipe.render(&mut fill)? })
+}
+
+fn template(text: &str) -> Result<Template, TemplateError> {
+    Template::compile(text).map_err(|problem| TemplateError { expression: text.to_owned(), reason: problem })
+}
+
+fn resolved(connector: &Connector, address: &str) -> Result<String, TemplateError> {
+    connector.resolve(address).ok_or_else(|| unusable("the maker is in the sandbox, and there is none"))
 }
 
 fn unusable(reason: &str) -> TemplateError {

@@ -31,7 +31,7 @@ mod source;
 mod template;
 
 pub use api::{ApiClient, ApiOptions, ApiRequest, ClientError, Lookup};
-pub use catalog::{Catalog, CatalogError};
+pub use catalog::{Catalog, CatalogError, FILE_BYTES_MAX, brands_claimed_twice};
 pub use connector::{Connector, check_serial};
 pub use expression::TemplateError;
 pub use file::Network;

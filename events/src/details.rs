@@ -84,6 +84,9 @@ pub struct Address {
     pub country: Option<String>,
 }
 
+/// Those without which nothing is taken, whoever the maker is.
+pub const ALWAYS: [&str; 4] = ["product.brand", "product.model", "owner.name", "owner.email"];
+
 /// Names of the fields, as clients, catalogs and error messages spell them.
 pub const FIELDS: &[&str] = &[
     "product.brand",
@@ -134,7 +137,7 @@ impl Details {
     #[must_use]
     pub fn problems(&self, today: Date) -> Vec<FieldProblem> {
         let mut problems = Vec::new();
-        for path in ["product.brand", "product.model", "owner.name", "owner.email"] {
+        for path in ALWAYS {
             if self.field(path).is_none_or(|value| value.trim().is_empty()) {
                 problems.push(FieldProblem::new(path, "is missing; please give it"));
             }

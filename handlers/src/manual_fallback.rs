@@ -165,7 +165,9 @@ fn reason_in_words(reason: ManualReason, maker: &str) -> String {
         ManualReason::Captcha => {
             format!("{maker} asks for proof that a person fills in its form, so this is yours to do.")
         }
-        ManualReason::FormChanged => format!("{maker} has changed its form, and we would rather not guess."),
+        ManualReason::FormChanged => {
+            format!("{maker} has changed how it takes registrations, and we would rather not guess.")
+        }
         ManualReason::LoginRequired => {
             format!("{maker} asks for an account of your own before it takes a registration.")
         }

@@ -28,11 +28,13 @@ const NO_FIGURES: [&str; 12] = [
     "records",
 ];
 /// Figures that tell about the machine, not about us.
-const OF_THE_MACHINE: [&str; 4] = [
+const OF_THE_MACHINE: [&str; 6] = [
+    "raw_server_message_bytes",
     "raw_server_messages_per_second",
     "bare_read_per_second",
     "machine_hashes_mb_per_second",
     "machine_is_slow_ms_per_second",
+    "late_to_early_cpu_of_sandbox",
 ];
 /// And so is what another program reached.
 const OF_A_PEER: &str = ".peer.";
@@ -152,7 +154,7 @@ fn better(name: &str) -> Better {
         return Better::Neither;
     }
     let more = ["per_second", "share_of", "ratio_to_bare"];
-    let less = ["_ms", "_mb", "bytes", "records_per", "refused", "cpu", "disk_to_live", "attempts"];
+    let less = ["_ms", "_mb", "bytes", "records_per", "messages_per", "refused", "cpu", "disk_to_live", "attempts"];
     let says = |words: &[&str]| words.iter().any(|word| name.contains(word));
     match (says(&more), says(&less)) {
         (true, _) => Better::More,
@@ -255,7 +257,7 @@ mod tests {
     fn what_is_better_depends_on_the_figure() {
         for (name, expected) in [
             ("registrations_per_second", Better::More),
-            ("share_of_raw_server", Better::More),
+            ("share_of_raw_messages", Better::More),
             ("ratio_to_bare_read", Better::More),
             ("cpu_ms_per_registration.regflow", Better::Less),
             ("alone.end_to_end_ms.p99", Better::Less),

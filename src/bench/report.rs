@@ -24,7 +24,8 @@ pub fn add(told: &mut Value, more: Value) {
     }
 }
 
-/// How a load stands to what the server alone takes: messages of the same number and size, in the same run.
+/// How a load stands to what the server alone takes: messages of the same number and size, in the same run. Those of a registration
+/// are its records and its notification; keys, of which 32 persons share one message, are left out.
 pub async fn raw(
     service: &Service,
     before: &Usage,
@@ -32,15 +33,17 @@ pub async fn raw(
     accepted: usize,
     per_second: f64,
 ) -> anyhow::Result<Value> {
-    let records = after.records_since(before);
-    let bytes = after.record_bytes(before, accepted);
-    let raw = bus::raw_ceiling(&service.file.nats_url, records.min(RAW_MESSAGES_MAX), bytes, RAW_BATCH).await;
+    let messages = after.messages_since(before);
+    let bytes = after.message_bytes(before);
+    let raw = bus::raw_ceiling(&service.file.nats_url, messages.min(RAW_MESSAGES_MAX), bytes, RAW_BATCH).await;
     let raw = raw.context("failed to measure the raw server")?;
-    let each = float(records) / float(accepted);
+    let each = float(messages) / float(accepted);
     Ok(json!({
-        "records_per_registration": round3(each),
+        "records_per_registration": round3(float(after.records_since(before)) / float(accepted)),
+        "messages_per_registration": round3(each),
+        "raw_server_message_bytes": bytes,
         "raw_server_messages_per_second": round(raw),
-        "share_of_raw_server": round3(per_second * each / raw),
+        "share_of_raw_messages": round3(per_second * each / raw),
     }))
 }
 

@@ -5,12 +5,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use events::subject::EVENTS_STREAM;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::client::millis;
-use super::stats::{round, round3};
+use super::stats::{float, round, round3};
 use super::usage;
 use crate::serve::{self, ServiceFile};
 
@@ -52,7 +53,7 @@ impl Stage {
     pub async fn serve(&self) -> anyhow::Result<Service> {
         let data = self.folder.path().join("service");
         let catalog = self.folder.path().join("catalog");
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = of_ours()?;
         command
             .arg("serve")
             .env("REGFLOW__SERVER__GRPC", "127.0.0.1:0")
@@ -84,6 +85,14 @@ pub fn new_folder() -> std::io::Result<TempDir> {
     tempfile::Builder::new().prefix("regflow-bench-").tempdir()
 }
 
+/// This very program, for a process that also ends with a bench that is killed: the parent-death signal comes when the thread
+/// that starts it ends, which is the program's first.
+fn of_ours() -> std::io::Result<Command> {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(std::env::current_exe()?);
+    Ok(command)
+}
+
 /// Where the service is, once it is ready; an error when it ends before that.
 async fn until_up(child: &mut Child, data: &Path, patience: Duration) -> anyhow::Result<ServiceFile> {
     tokio::select! {
@@ -95,7 +104,7 @@ async fn until_up(child: &mut Child, data: &Path, patience: Duration) -> anyhow:
 /// Starts the sandbox as a process; gives its address with a slash at the end.
 pub async fn start_sandbox() -> anyhow::Result<(Child, String)> {
     use tokio::io::{AsyncBufReadExt, BufReader};
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut child = of_ours()?
         .args(["sandbox", "--json", "--without-bodies", "--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -129,6 +138,7 @@ impl Service {
             peak_rss_mb: (usage::peak_rss_mb(own)?, usage::peak_rss_mb(nats)?),
             rss_mb: (usage::rss_mb(own)?, usage::rss_mb(nats)?),
             disk_bytes: usage::folder_bytes(&self.nats_files())?,
+            log_bytes: usage::folder_bytes(&self.nats_files().join(bus::STREAMS_FOLDER).join(EVENTS_STREAM))?,
             records: bus::raw_length(&self.file.nats_url).await.context("failed to ask the log for its length")?,
             notified: self.notified().await?,
         })
@@ -189,6 +199,8 @@ pub struct Usage {
     rss_mb: (f64, f64),
     /// Of nats-server's files.
     disk_bytes: u64,
+    /// Of those of the log.
+    log_bytes: u64,
     /// In the log.
     records: u64,
     /// Notifications.
@@ -201,7 +213,7 @@ impl Usage {
     pub fn cpu_each(&self, before: &Self, registrations: usize) -> Value {
         let each = |place: usize| {
             let used = self.cpu_ms.get(place).zip(before.cpu_ms.get(place)).map(|(now, then)| now - then);
-            used.map(|ms| round3(ms / super::stats::float(registrations)))
+            used.map(|ms| round3(ms / float(registrations)))
         };
         json!({ "regflow": each(0), "nats_server": each(1), "sandbox": each(2), "client": each(3) })
     }
@@ -216,11 +228,16 @@ impl Usage {
         json!({ "regflow": round(self.rss_mb.0), "nats_server": round(self.rss_mb.1) })
     }
 
-    /// Bytes of the log on disk since `before`, divided among registrations.
-    pub fn disk_each(&self, before: &Self, registrations: usize) -> f64 {
-        #[allow(clippy::cast_precision_loss, reason = "bytes of a benchmark are far below 2^52")]
-        let grown = self.disk_bytes.saturating_sub(before.disk_bytes) as f64;
-        grown / super::stats::float(registrations)
+    /// Bytes on disk since `before`, divided among registrations: of all streams, and of the log alone.
+    pub fn disk_each(&self, before: &Self, registrations: usize) -> Value {
+        let each = |now: u64, then: u64| {
+            let grown = usize::try_from(now.saturating_sub(then)).unwrap_or(usize::MAX);
+            round(float(grown) / float(registrations))
+        };
+        json!({
+            "disk_bytes_per_registration": each(self.disk_bytes, before.disk_bytes),
+            "log_bytes_per_registration": each(self.log_bytes, before.log_bytes),
+        })
     }
 
     /// Records that the log has got since `before`.
@@ -228,12 +245,16 @@ impl Usage {
         usize::try_from(self.records.saturating_sub(before.records)).unwrap_or(usize::MAX)
     }
 
-    /// The mean size of a stored record, for a raw run with messages of the same size.
-    pub fn record_bytes(&self, before: &Self, registrations: usize) -> usize {
+    /// Records and notifications since `before`.
+    pub fn messages_since(&self, before: &Self) -> usize {
+        let notified = self.notified.saturating_sub(before.notified);
+        self.records_since(before) + usize::try_from(notified).unwrap_or(usize::MAX)
+    }
+
+    /// The mean size of a stored message since `before`, for a raw run with messages of the same size.
+    pub fn message_bytes(&self, before: &Self) -> usize {
         let grown = usize::try_from(self.disk_bytes.saturating_sub(before.disk_bytes)).unwrap_or(usize::MAX);
-        // the key and the notification of each registration are messages as well
-        let messages = self.records_since(before) + 2 * registrations;
-        (grown / messages.max(1)).clamp(64, 4_096)
+        (grown / self.messages_since(before).max(1)).clamp(64, 4_096)
     }
 }
 

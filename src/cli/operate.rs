@@ -155,6 +155,8 @@ pub struct RedeliverArgs {
 pub enum ConnectorsCommand {
     /// Explain each mistake in connector files, by line and column
     Check(CheckArgs),
+    /// Look at the first page of a maker's form in a browser, and print the [form.baseline] of its file; nothing is submitted
+    Look(LookArgs),
     /// List the makers of the catalog, as their files describe them
     List(CatalogArgs),
 }
@@ -167,6 +169,15 @@ pub struct CheckArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct LookArgs {
+    /// The connector file
+    pub file: PathBuf,
+    /// Settings file; `regflow.toml` here when there is one
+    #[arg(long)]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -43,7 +43,7 @@ const fn failure(kind: ErrorKind) -> &'static str {
         ErrorKind::Auth => "refused credentials",
         ErrorKind::Validation => "refused data",
         ErrorKind::Captcha => "a captcha",
-        ErrorKind::FormChanged => "a form that has changed",
+        ErrorKind::FormChanged => "a form or an API that has changed",
         ErrorKind::LoginRequired => "a form that wants an account",
         ErrorKind::UnknownOutcome => "an outcome that nobody knows",
         ErrorKind::Internal => "a fault of regflow itself",

@@ -12,7 +12,7 @@ use crate::support::regflow;
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 /// What every load tells. Processor time comes in ticks of 10 ms: a load must be large enough for one of the server's.
-const OF_A_LOAD: [&str; 16] = [
+const OF_A_LOAD: [&str; 18] = [
     "/registrations_per_second",
     "/submit_ms/p50",
     "/submit_ms/p99",
@@ -24,8 +24,10 @@ const OF_A_LOAD: [&str; 16] = [
     "/disk_bytes_per_registration",
     "/notified_after_ms",
     "/raw_server_messages_per_second",
+    "/log_bytes_per_registration",
     "/records_per_registration",
-    "/share_of_raw_server",
+    "/messages_per_registration",
+    "/share_of_raw_messages",
     "/course/window_ms",
     "/machine/cpus",
     "/machine_hashes_mb_per_second",
@@ -214,26 +216,39 @@ async fn who_has_no_peer_to_compare_with_is_told_how_to_get_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_stopped_leaves_no_process_and_no_folder() {
     let folder = tempfile::tempdir().unwrap();
+    let output = ended_by("TERM", folder.path()).await;
+    assert!(!output.status.success() && told(&output).contains("stopped by a signal"), "{}", told(&output));
+    until_none_is_left(folder.path()).await;
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_killed_leaves_no_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = ended_by("KILL", folder.path()).await;
+    assert!(!output.status.success());
+    until_none_is_left(folder.path()).await;
+}
+
+/// Starts a bench with this folder for what is temporary, and sends it a signal as soon as its service runs.
+async fn ended_by(signal: &str, folder: &Path) -> Output {
     let mut command = regflow();
-    command.args(["bench", "--registrations", "5000", "--rate", "50"]).env("TMPDIR", folder.path());
+    command.args(["bench", "--registrations", "5000", "--rate", "50"]).env("TMPDIR", folder);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let (pid, started) = (child.id().unwrap(), Instant::now());
-    while !started_service(folder.path()) {
+    while !started_service(folder) {
         assert!(started.elapsed() < PATIENCE, "no service within {PATIENCE:?}");
         tokio::time::sleep(LOOK).await;
     }
-    assert!(!told_of(folder.path()).is_empty());
-    assert!(std::process::Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+    assert!(!told_of(folder).is_empty());
+    assert!(std::process::Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap().success());
+    tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap()
+}
 
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap();
-    assert!(!output.status.success() && told(&output).contains("stopped by a signal"), "{}", told(&output));
+async fn until_none_is_left(folder: &Path) {
     let stopped = Instant::now();
-    loop {
-        let left = (told_of(folder.path()), std::fs::read_dir(folder.path()).unwrap().count());
-        if left == (Vec::new(), 0) {
-            break;
-        }
-        assert!(stopped.elapsed() < PATIENCE, "{left:?}");
+    while !told_of(folder).is_empty() {
+        assert!(stopped.elapsed() < PATIENCE, "{:?}", told_of(folder));
         tokio::time::sleep(LOOK).await;
     }
 }

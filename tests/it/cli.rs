@@ -1,5 +1,7 @@
 //! The command line against a running service: what it prints, as text and as JSON, and its exit codes.
 
+use std::path::{Path, PathBuf};
+
 use proto::v1::RegistrationState as State;
 use serde_json::Value;
 
@@ -184,10 +186,48 @@ async fn an_operators_mistakes_have_their_exit_codes_and_remedies() {
     assert_eq!(code, 3);
 }
 
+fn catalog_file(id: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("connectors/catalog/{id}.toml"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_looked_at_for_who_writes_its_file() {
+    let (stage, folder) = (Stage::new().await, tempfile::tempdir().unwrap());
+    let look = |file: &Path| {
+        let mut command = regflow();
+        command.args(["connectors", "look"]).arg(file).env("REGFLOW__CATALOG__SANDBOX", stage.sandbox.url("/"));
+        command
+    };
+    let built_in = std::fs::read_to_string(catalog_file("brightwell")).unwrap();
+    let (before, baseline) = built_in.split_at(built_in.find("[form.baseline]").unwrap());
+    let (baseline, after) = baseline.split_at(baseline.find("[manual]").unwrap());
+    let file = folder.path().join("brightwell.toml");
+    let write = |baseline: &str| std::fs::write(&file, [before, baseline, after].concat()).unwrap();
+    write("");
+    let (code, printed, stderr) = output(&mut look(&file)).await;
+    assert!(
+        code == 0 && printed.starts_with("[form.baseline]\naction = ") && !printed.contains('#'),
+        "{printed}{stderr}"
+    );
+    // what it prints is what the file wants, and nothing differs from it then
+    write(&printed);
+    assert_eq!(output(&mut look(&file)).await.1, printed);
+    write(&baseline.replace("serial_number", "serial_no"));
+    let (_, printed, _) = output(&mut look(&file)).await;
+    assert!(printed.contains("# not as in the file: ") && printed.contains("`serial_no`"), "{printed}");
+
+    let (code, _, stderr) = output(&mut look(&catalog_file("norrland"))).await;
+    assert!(code == 1 && stderr.contains("norrland.toml has no form"), "{stderr}");
+    write(&baseline.replace("form.baseline", "from"));
+    let (code, printed, _) = output(&mut look(&file)).await;
+    assert!(code == 2 && printed.contains("unknown key `from`"), "{printed}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn connector_files_are_checked_by_line_and_column_and_listed() {
     let folder = tempfile::tempdir().unwrap();
-    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/connectors/catalog/norrland.toml");
+    let built_in = catalog_file("norrland");
+    let built_in = built_in.to_str().unwrap();
     let broken = folder.path().join("broken.toml");
     let text = std::fs::read_to_string(built_in).unwrap().replace("tries_max = 4", "tries = 4");
     std::fs::write(&broken, text).unwrap();
@@ -201,6 +241,12 @@ async fn connector_files_are_checked_by_line_and_column_and_listed() {
     let (code, text, _) = output(regflow().args(["connectors", "check", broken, "--json"])).await;
     let found: Value = serde_json::from_str(&text).unwrap();
     assert!(code == 2 && found["mistakes"][0]["line"].as_u64().is_some_and(|line| line > 1), "{text}");
+    let twin = folder.path().join("twin.toml");
+    std::fs::copy(built_in, &twin).unwrap();
+    let twin = twin.to_str().unwrap();
+    let (code, text, _) = output(regflow().args(["connectors", "check", built_in, twin])).await;
+    let claimed = text.lines().filter(|line| line.contains("belongs to `norrland` already")).count();
+    assert!(code == 2 && claimed == 3 && text.contains(&format!("{twin}:")), "{text}");
     let (code, _, stderr) = output(regflow().args(["connectors", "check", "nowhere.toml"])).await;
     assert!(code == 2 && stderr.contains("failed to read nowhere.toml"), "{stderr}");
 

@@ -7,6 +7,7 @@ mod api_broken;
 mod api_health;
 mod api_requests;
 mod catalog;
+mod example;
 mod forms;
 mod guards;
 mod makers;

@@ -108,6 +108,17 @@ fn a_value_of_the_person_is_no_address_and_no_template() {
 }
 
 #[test]
+fn a_value_of_the_person_stays_in_its_place_of_the_forms_address() {
+    let text = Catalog::built_in_file("veloce").unwrap();
+    let address = "https://forms.example.com/register?m={{ product.model }}&lang=en";
+    let text = text.replace("sandbox:///veloce/register", address);
+    let mut details = details();
+    details.product.model = "a&b=1#x /..".into();
+    let recipe = Connector::parse("veloce.toml", &text).unwrap().form_recipe(&details).unwrap();
+    assert_eq!(recipe.url, "https://forms.example.com/register?m=a%26b%3D1%23x%20%2F..&lang=en");
+}
+
+#[test]
 fn every_maker_can_be_filled_in_with_as_little_as_it_requires() {
     let catalog = Catalog::builtin().unwrap().with_sandbox(Some("http://127.0.0.1:8099".parse().unwrap()));
     let bare = events::Details::default();

@@ -160,6 +160,11 @@ const CASES: &[(&str, &str, &str)] = &[
         "when = \"answer.ok\"",
         "25:8: unknown variable `answer.ok`; use `body`, `status` or `item`",
     ),
+    (
+        "\"owner.email\"]\nrequires = [\"product.serial\"]",
+        "\"owner.email\", \"marketing_consent\"]\nrequires = [\"product.serial\", \"marketing_consent\"]",
+        "5:31: consent is a yes or a no, so nobody can be asked for it; take it out",
+    ),
     ("keep_years = 12", "keep_years = 0", "86:14: `keep_years` is 0; write a number from 1 to 50"),
     ("\"submission\"", "\"birth\"", "87:8: unknown value `birth`, expected `purchase` or `submission`"),
     (
@@ -299,6 +304,62 @@ fn a_baseline_that_nothing_can_be_compared_with_is_refused() {
         ("action = \"/register\"\n", "", "95:1: the key `action` is missing; add it"),
     ] {
         assert_eq!(shown(from, to), [format!("acme.toml:{wanted}")]);
+    }
+}
+
+#[test]
+fn a_forms_address_and_our_names_of_fields_are_judged_when_the_file_is_loaded() {
+    let shown = |good: &str, from: &str, to: &str| {
+        assert!(FORM.contains(from), "{from}");
+        mistakes(&format!("{good}{}", FORM.replacen(from, to, 1)))
+    };
+    let (url, step) = ("\"https://example.com/register\"", "submit = [\"button\"]");
+    let field = format!("{step}, fields = [{{ selectors = [\"#a\"], field = \"prodct.serial\" }}]");
+    for (from, to, wanted) in [
+        (
+            url,
+            "\"nonsense\"",
+            "91:7: this is no address: relative URL without a base; write it like https://www.example.com/register",
+        ),
+        (url, "\"ftp://example.com/register\"", "91:7: `ftp` is no scheme for a maker; use https"),
+        (
+            url,
+            "\"https://{{ product.model }}/register\"",
+            "91:7: the host must not hold a template: data would decide who gets it",
+        ),
+        (step, field.as_str(), "unknown field `prodct.serial`; did you mean `product.serial`?"),
+        (
+            "[form.baseline]",
+            "[form.field_names]\nsn = \"product.seril\"\n\n[form.baseline]",
+            "96:6: unknown field `product.seril`; did you mean `product.serial`?",
+        ),
+    ] {
+        let found = shown(GOOD, from, to);
+        assert!(found.len() == 1 && found[0].ends_with(wanted), "{found:?}");
+    }
+    let sends_shop = GOOD.replace("\"owner.email\"]", "\"owner.email\", \"purchase.shop\"]");
+    let found = shown(&sends_shop, url, "\"https://example.com/register?at={{ purchase.shop }}\"");
+    let wanted = "does not work with what `requires` names alone: evaluating `purchase.shop`: the value has no place in an address; require the field, or give it a default";
+    assert!(found.len() == 1 && found[0].ends_with(wanted), "{found:?}");
+    let with_default =
+        "\"https://example.com/register?at={{ purchase.shop | default('none') }}&m={{ product.model }}\"";
+    assert_eq!(shown(&sends_shop, url, with_default), Vec::<String>::new());
+    let public = GOOD.replace("network = \"private\"\n", "");
+    for (address, wanted) in
+        [("http://example.com/register", "plain http"), ("sandbox:///acme", "network = \"private\"")]
+    {
+        let found = shown(&public, url, &format!("\"{address}\""));
+        assert!(found.len() == 1 && found[0].contains(wanted), "{found:?}");
+    }
+}
+
+#[test]
+fn only_the_guide_for_all_other_brands_needs_no_brand() {
+    let none = GOOD.replace("brands = [\"Acme\", \"Acme Home\"]", "brands = []");
+    assert!(Connector::parse("somewhere/generic.toml", &none).is_ok());
+    for name in ["acme.toml", "mygeneric.toml"] {
+        let found = Connector::parse(name, &none).unwrap_err();
+        assert!(found[0].to_string().contains("at least one brand"), "{found:?}");
     }
 }
 
