@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 
 use crate::config::Settings;
 use crate::secrets;
+use crate::serve::NATS_FOLDER;
 
 /// The master key's file below the data folder, when it comes from nowhere else.
 const MASTER_KEY_FILE: &str = "master.key";
@@ -38,7 +39,15 @@ impl MasterKeys {
             });
         }
         anyhow::ensure!(old.is_none(), "{OLD_MASTER_KEY} is set, but {MASTER_KEY} is not; set that to the new key");
-        let file = MasterFile::new(settings.server.data.join(MASTER_KEY_FILE));
+        let path = settings.server.data.join(MASTER_KEY_FILE);
+        let store = settings.server.data.join(NATS_FOLDER);
+        anyhow::ensure!(
+            path.exists() || !settings.nats.url.is_empty() || !store.exists(),
+            "there is no {}, but {} holds what it protects: put the key back, or set {MASTER_KEY}",
+            path.display(),
+            store.display()
+        );
+        let file = MasterFile::new(path);
         let (present, old) = file.load()?;
         // on a NATS of its own nobody else needs the key
         let file = settings.nats.url.is_empty().then_some(file);

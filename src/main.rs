@@ -22,6 +22,7 @@ mod secrets;
 mod serve;
 mod service_file;
 mod show;
+mod standing;
 mod telemetry;
 mod trust;
 mod verify;

@@ -1,14 +1,15 @@
 //! The service: starts what it needs in order, keeps it together, and takes it down in the reverse order.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bus::{
-    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, GatedLog, Lease, LeaseOptions, Outbox, Topology,
-    Trust, Writes,
+    Bus, BusOptions, Closer, DiskSync, Embedded, EmbeddedOptions, GatedLog, Lease, LeaseOptions, Outbox, ServerHealth,
+    Topology, Trust, Writes,
 };
 use connectors::{ApiClient, ApiOptions, Catalog};
 use events::schedule::Schedule;
@@ -32,8 +33,11 @@ use crate::press::packets;
 use crate::secrets;
 use crate::service_file::SERVICE_FILE;
 pub use crate::service_file::ServiceFile;
+use crate::standing::{Signs, Standing};
 use crate::telemetry;
 
+/// Nobody else on the machine reads in a data folder that we make.
+const DATA_MODE: u32 = 0o700;
 /// The embedded server's folder below the data folder.
 pub const NATS_FOLDER: &str = "nats";
 /// The views' folder below the data folder.
@@ -141,6 +145,7 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         embedded.stage_new_streams();
     }
     let (closer, notify, readers_end) = (bus.closer(), bus.notify.clone(), CancellationToken::new());
+    let (health, (told, stores)) = (bus.health(), watch::channel(true));
     let lease = bus.lease(LeaseOptions::default(), readers_end.clone()).await?;
     let webhooks = webhooks(&settings, bus.outbox.clone(), lease.clone())?;
     webhooks.prepare().await.context("failed to prepare the webhooks")?;
@@ -166,7 +171,8 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     tokio::spawn(until(readers_end.clone(), rotation::resume(world.clone())));
     let looker = telemetry::watch(world.clone(), views, handle);
     let looker = tokio::spawn(until(readers_end.clone(), looker));
-    let (over_grpc, over_http) = interfaces(listeners, services, access, ready.clone(), &world, &settings);
+    let signs = Signs { ready: ready.clone(), stores };
+    let (over_grpc, over_http) = interfaces(listeners, services, access, signs, &world, &settings);
     let running = Running {
         grpc_addr,
         http_addr,
@@ -183,16 +189,14 @@ pub async fn start(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         readers: feeders.into_iter().chain([notifier, delivering, verifying, looker, keeping]).collect(),
         readers_end,
     };
-    running.wait_until_ready(ready).await?;
-    running.service_file().write(&running.data)?;
-    Ok(running)
+    running.up(ready, health, told).await
 }
 
 fn interfaces(
     listeners: Listeners,
     services: Services,
     access: Arc<Access>,
-    ready: watch::Receiver<bool>,
+    signs: Signs,
     world: &World,
     settings: &Settings,
 ) -> (GrpcOptions, HttpOptions) {
@@ -200,7 +204,7 @@ fn interfaces(
         door: listeners.grpc,
         access: access.clone(),
         services: services.clone(),
-        ready: ready.clone(),
+        signs: signs.clone(),
         requests_max: settings.server.requests_max,
     };
     let http = HttpOptions {
@@ -208,7 +212,7 @@ fn interfaces(
         access,
         session_minutes: settings.access.session_minutes,
         services,
-        ready,
+        signs,
         public_url: world.options.public_url.clone(),
         connections_max: settings.server.http_connections_max,
         requests_per_s: settings.server.http_requests_per_s,
@@ -232,7 +236,8 @@ impl Parts {
         let (catalog, mailer, packets) =
             (catalog(settings)?, Mailer::new(&smtp(settings)?)?, packets(&settings.packet).await?);
         let data = &settings.server.data;
-        std::fs::create_dir_all(data).with_context(|| format!("failed to make the data folder {}", data.display()))?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(DATA_MODE).create(data);
+        made.with_context(|| format!("failed to make the data folder {}", data.display()))?;
         Ok(Self {
             catalog,
             mailer,
@@ -277,6 +282,21 @@ impl Parts {
 }
 
 impl Running {
+    /// Waits until it is ready, says where it is, and looks after its standing from then on.
+    async fn up(
+        mut self,
+        ready: watch::Receiver<bool>,
+        health: ServerHealth,
+        told: watch::Sender<bool>,
+    ) -> anyhow::Result<Self> {
+        self.wait_until_ready(ready).await?;
+        let (file, data, medic) = (self.service_file(), self.data.clone(), self.embedded.as_ref().map(Embedded::medic));
+        file.write(&data)?;
+        let standing = Standing { health, medic, told, file, data };
+        self.readers.push(tokio::spawn(until(self.readers_end.clone(), standing.keep())));
+        Ok(self)
+    }
+
     async fn wait_until_ready(&self, mut ready: watch::Receiver<bool>) -> anyhow::Result<()> {
         tokio::select! {
             ready = ready.wait_for(|ready| *ready) => { ready.context("the log cannot be folded")?; }
@@ -360,12 +380,17 @@ fn webhooks(settings: &Settings, outbox: Outbox, lease: Lease) -> anyhow::Result
 
 fn smtp(settings: &Settings) -> anyhow::Result<SmtpConfig> {
     let smtp = &settings.smtp;
+    let password = secrets::secret("REGFLOW_SMTP_PASSWORD")?;
+    anyhow::ensure!(
+        password.is_some() != smtp.username.is_empty(),
+        "smtp.username and REGFLOW_SMTP_PASSWORD belong together; give both or neither"
+    );
     Ok(SmtpConfig {
         host: smtp.host.clone(),
         port: smtp.port,
         tls: smtp.tls,
         username: (!smtp.username.is_empty()).then(|| smtp.username.clone()),
-        password: secrets::secret("REGFLOW_SMTP_PASSWORD")?,
+        password,
         from: smtp.from.clone(),
         timeout: Duration::from_secs(smtp.timeout_s),
         pool_size: smtp.connections,

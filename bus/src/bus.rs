@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use events::seal::MasterKey;
@@ -22,6 +22,7 @@ use crate::nats_log::NatsLog;
 use crate::notify::NotifyLog;
 use crate::objects::NatsObjects;
 use crate::outbox::Outbox;
+use crate::storing::StoringState;
 use crate::tail::Tail;
 use crate::topology::Topology;
 use crate::whole::WholeLog;
@@ -129,6 +130,29 @@ pub struct Bus {
     embedded: bool,
 }
 
+/// How the server does at this moment.
+#[derive(Clone)]
+pub struct ServerHealth(Connection);
+
+impl ServerHealth {
+    /// Whether it can be reached.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.is_up()
+    }
+
+    /// Whether it stores what it is given.
+    #[must_use]
+    pub fn storing(&self, now: Instant) -> StoringState {
+        self.0.storing.state(now)
+    }
+
+    /// Something was done about a server that stores nothing: it gets its time anew.
+    pub fn give_time(&self) {
+        self.0.storing.forget();
+    }
+}
+
 /// Ends the connection in order, so that a server which stops next is no news.
 pub struct Closer(Connection);
 
@@ -138,6 +162,10 @@ impl Closer {
         self.0.leave();
         if tokio::time::timeout(CLOSE_TIMEOUT, self.0.client.flush()).await.is_err() {
             tracing::debug!("the connection to NATS ends with something unsent");
+        }
+        // or clones of it would look for the server for ever
+        if let Err(error) = self.0.client.drain().await {
+            tracing::debug!(%error, "the connection to NATS had ended");
         }
     }
 }
@@ -178,6 +206,12 @@ impl Bus {
     #[must_use]
     pub fn closer(&self) -> Closer {
         Closer(self.connection.clone())
+    }
+
+    /// How the server does from now on.
+    #[must_use]
+    pub fn health(&self) -> ServerHealth {
+        ServerHealth(self.connection.clone())
     }
 
     /// Competes for the lease of all shards until `shutdown`, under a name of this process's own. The owner of an embedded

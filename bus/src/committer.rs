@@ -23,6 +23,7 @@ use crate::echo::Echo;
 use crate::log::{AppendError, Unavailable};
 use crate::meters;
 use crate::settle::settle_all;
+use crate::storing::Storing;
 use crate::whole::RawMessage;
 
 /// Messages that may wait for the next commit; the next one waits for a place.
@@ -49,6 +50,7 @@ pub enum CommitMode {
 #[derive(Debug, Clone)]
 pub struct Committer {
     queue: mpsc::Sender<Job>,
+    storing: Storing,
 }
 
 /// One message on its way.
@@ -65,8 +67,9 @@ impl Committer {
     /// `echo` is told what is stored.
     pub(crate) fn start(connection: Connection, direct: Direct, mode: CommitMode, echo: Option<Echo>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE_MESSAGES_MAX);
+        let storing = connection.storing.clone();
         tokio::spawn(Task { connection, direct, mode, echo, jobs, waiting: VecDeque::new() }.run());
-        Self { queue }
+        Self { queue, storing }
     }
 
     /// Stores one message and returns its sequence. Answers within a bounded time, whatever the server does. `hash` is that of
@@ -87,7 +90,9 @@ impl Committer {
         let full = || Unavailable::new("queue a record", "too many records wait to be stored");
         self.queue.send_timeout(job, QUEUE_WAIT_MAX).await.map_err(|_| full())?;
         // the task is gone only when the runtime shuts down
-        answer.await.unwrap_or(Err(AppendError::Unknown))
+        let answer = answer.await.unwrap_or(Err(AppendError::Unknown));
+        self.storing.note(&answer, std::time::Instant::now());
+        answer
     }
 }
 

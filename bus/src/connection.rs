@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use crate::log::Unavailable;
+use crate::storing::Storing;
 
 /// Longest wait for an answer of the server's API and for a direct get.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,6 +34,8 @@ pub(crate) struct Access {
 pub(crate) struct Connection {
     pub client: Client,
     pub jetstream: Context,
+    /// What became of what was written to the streams that get batches.
+    pub storing: Storing,
     signs: Arc<Signs>,
 }
 
@@ -62,7 +65,7 @@ impl Connection {
             .map_err(|error| unreachable(error.to_string()))?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(REQUEST_TIMEOUT);
-        Ok(Self { client, jetstream, signs })
+        Ok(Self { client, jetstream, storing: Storing::default(), signs })
     }
 
     pub fn is_up(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -43,6 +43,9 @@ pub enum EmbeddedError {
     /// Neither set up nor on PATH.
     #[error("there is no nats-server; run `make setup`, or put one of version 2.12 or newer on PATH, or set nats.url")]
     NoBinary,
+    /// Named, and not there.
+    #[error("nats.binary names {}, where no file is", .0.display())]
+    NotThere(PathBuf),
     /// Cannot do what we need.
     #[error("{} is too old ({says}); version 2.12 or newer is needed: run `make setup`", binary.display())]
     TooOld {
@@ -92,6 +95,25 @@ pub struct Embedded {
 pub(crate) struct Vitals {
     pub pid: AtomicU32,
     pub restarts: AtomicU64,
+    /// Somebody wants it started again.
+    pub is_ill: AtomicBool,
+}
+
+/// Has a server started again that lives but stores nothing any more; may outlive it.
+#[derive(Debug, Clone)]
+pub struct Medic(Arc<Vitals>);
+
+impl Medic {
+    /// Has it started again soon. Of one that is just being started nothing is wanted.
+    pub fn start_again(&self) {
+        self.0.is_ill.store(true, Ordering::Relaxed);
+    }
+
+    /// The server's process id; 0 while it is being started.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.pid.load(Ordering::Relaxed)
+    }
 }
 
 impl Embedded {
@@ -151,6 +173,12 @@ impl Embedded {
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.vitals.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Whoever sees that it stores nothing any more can have it started again.
+    #[must_use]
+    pub fn medic(&self) -> Medic {
+        Medic(Arc::clone(&self.vitals))
     }
 
     /// Stops the server and starts it again, for when it lives but stores nothing any more (a full disk, a failed

@@ -78,6 +78,7 @@ enum Ending {
     Stopped(oneshot::Sender<()>),
     Restarted(oneshot::Sender<()>),
     Abandoned,
+    Ill,
     Died,
 }
 
@@ -103,6 +104,10 @@ impl Keeper<'_> {
                     end(child, RESTART_PATIENCE);
                     (Some(done), Duration::ZERO)
                 }
+                Ending::Ill => {
+                    end(child, RESTART_PATIENCE);
+                    (None, Duration::ZERO)
+                }
                 Ending::Died => {
                     pause = if since.elapsed() > STEADY_AFTER { BACKOFF.0 } else { longer(pause) };
                     (None, pause)
@@ -123,6 +128,9 @@ impl Keeper<'_> {
                 Ok(Order::Restart(done)) => return Ending::Restarted(done),
                 Err(RecvTimeoutError::Disconnected) => return Ending::Abandoned,
                 Err(RecvTimeoutError::Timeout) => {
+                    if self.vitals.is_ill.swap(false, Ordering::Relaxed) {
+                        return Ending::Ill;
+                    }
                     if let Some(status) = ended(child) {
                         let says = self.launch.last_words();
                         tracing::error!(status, says, "nats-server ended; starting it again");
@@ -149,6 +157,8 @@ impl Keeper<'_> {
             // on the same ports: the clients are looking for it there
             match self.launch.start() {
                 Ok(child) => {
+                    // what was said of the one before
+                    self.vitals.is_ill.store(false, Ordering::Relaxed);
                     self.vitals.restarts.fetch_add(1, Ordering::Relaxed);
                     self.vitals.pid.store(child.id(), Ordering::Relaxed);
                     waiting.into_iter().for_each(answer);

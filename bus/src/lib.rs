@@ -48,6 +48,7 @@ mod rotation;
 mod server_conf;
 mod settle;
 mod staging;
+mod storing;
 mod tail;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -56,10 +57,10 @@ mod trust;
 mod whole;
 
 pub use batch::Guard;
-pub use bus::{Bus, BusError, BusOptions, Closer, Writes};
+pub use bus::{Bus, BusError, BusOptions, Closer, ServerHealth, Writes};
 pub use committer::{CommitMode, Committer};
 pub use durability::Durability;
-pub use embedded::{DiskSync, Embedded, EmbeddedError, EmbeddedOptions};
+pub use embedded::{DiskSync, Embedded, EmbeddedError, EmbeddedOptions, Medic};
 pub use ensure::TopologyError;
 pub use gate::{Gate, GatedLog, Trouble};
 pub use key_file::{KeyBytes, KeyFileError, key_from_hex, load_or_create_key};
@@ -77,6 +78,7 @@ pub use outbox::{Again, Deliveries, Delivery, Outbox, Recipient, Since, Standing
 pub use raw::{RawError, raw_ceiling, raw_length, raw_notified, raw_read};
 pub use read_only::ReadOnlyLog;
 pub use staging::STREAMS_FOLDER;
+pub use storing::StoringState;
 pub use topology::{Topology, TopologyFileError};
 pub use trust::{
     Accepted, Check, CheckError, Era, Flaw, FlawKind, Progress, ReadHead, Report, Trust, TrustError, TrustFolder,

@@ -40,6 +40,9 @@ impl Ports {
 
 /// The binary to start: the given one, else the one of `make setup`, else one on PATH.
 pub(crate) fn find_binary(given: Option<&Path>) -> Result<PathBuf, EmbeddedError> {
+    if let Some(given) = given.filter(|path| !path.is_file()) {
+        return Err(EmbeddedError::NotThere(given.to_owned()));
+    }
     let binary = given.map(Path::to_owned).or_else(set_up_binary).or_else(binary_on_path);
     let binary = binary.filter(|path| path.is_file()).ok_or(EmbeddedError::NoBinary)?;
     let output = Command::new(&binary).arg("--version").output();

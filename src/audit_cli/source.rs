@@ -80,7 +80,8 @@ impl Source {
             "{} holds no log; name the folder that server.data names in the service's settings",
             folder.display()
         );
-        let options = EmbeddedOptions { data_dir, ..EmbeddedOptions::default() };
+        let binary = Some(settings(None)?.nats.binary).filter(|path| !path.is_empty()).map(Into::into);
+        let options = EmbeddedOptions { data_dir, binary, ..EmbeddedOptions::default() };
         let embedded = Embedded::start(options).await.context("failed to start NATS on the data folder")?;
         let url = embedded.client_url();
         Self::of_nats(&url, ReadOptions::default(), Some(embedded)).await

@@ -105,7 +105,8 @@ pub struct CircuitArgs {
 pub struct RedriveArgs {
     #[command(flatten)]
     pub client: Client,
-    /// Only those in this state; may be given more than once; manual-required when absent
+    /// Only those in this state; may be given more than once; manual-required when absent. Those in outcome-unknown could be registered
+    /// twice: ask their makers first
     #[arg(long, value_enum)]
     pub state: Vec<StateArg>,
     /// Only those of this maker

@@ -38,7 +38,10 @@ use proto::v1::proofs_server::ProofsServer;
 use proto::v1::registrations_server::RegistrationsServer;
 use tokio::sync::{Semaphore, watch as latest};
 use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService;
 use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use self::access::AccessLayer;
 use self::analytics::AnalyticsService;
@@ -52,6 +55,7 @@ use self::registrations::RegistrationsService;
 pub use self::views::{Views, ViewsOpening};
 use crate::access::Access;
 use crate::listen::Door;
+use crate::standing::Signs;
 use crate::telemetry::server::RpcLayer;
 
 /// Largest request: a thousand submissions, or one with its proof of purchase.
@@ -126,8 +130,8 @@ pub struct GrpcOptions {
     pub door: Door,
     pub access: Arc<Access>,
     pub services: Services,
-    /// Serving once this is true: views and engine have caught up.
-    pub ready: latest::Receiver<bool>,
+    /// What says which services serve.
+    pub signs: Signs,
     pub requests_max: usize,
 }
 
@@ -135,15 +139,10 @@ pub struct GrpcOptions {
 pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let Services { registrations, operations, audit, catalog, analytics, proofs, persons } = options.services;
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_not_serving::<RegistrationsServer<RegistrationsService>>().await;
-    reporter.set_not_serving::<OperationsServer<OperationsService>>().await;
-    reporter.set_not_serving::<AuditServer<AuditService>>().await;
-    reporter.set_not_serving::<CatalogServer<CatalogService>>().await;
-    reporter.set_not_serving::<ProofsServer<ProofsService>>().await;
+    report_all(&reporter, ServingStatus::NotServing).await;
     reporter.set_not_serving::<AnalyticsServer<AnalyticsService>>().await;
-    reporter.set_not_serving::<PersonsServer<PersonsService>>().await;
-    let analytics_ready = analytics.views.analytics_ready();
-    let reporting = tokio::spawn(report_ready(reporter, options.ready, analytics_ready));
+    let reporting = tokio::spawn(report(reporter.clone(), options.signs));
+    let reporting_analytics = tokio::spawn(report_analytics(reporter, analytics.views.analytics_ready()));
     let reflection = |builder: tonic_reflection::server::Builder<'static>| {
         builder.register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
     };
@@ -168,24 +167,41 @@ pub async fn serve(options: GrpcOptions, shutdown: CancellationToken) -> anyhow:
         .serve_with_incoming_shutdown(options.door.connections(shutdown.clone()), shutdown.cancelled())
         .await;
     reporting.abort();
+    reporting_analytics.abort();
     Ok(served?)
 }
 
-async fn report_ready(
-    reporter: tonic_health::server::HealthReporter,
-    mut ready: latest::Receiver<bool>,
-    mut analytics_ready: latest::Receiver<bool>,
-) {
-    // ends only with the server when the sender is gone
-    if ready.wait_for(|ready| *ready).await.is_ok() {
-        reporter.set_serving::<RegistrationsServer<RegistrationsService>>().await;
-        reporter.set_serving::<OperationsServer<OperationsService>>().await;
-        reporter.set_serving::<AuditServer<AuditService>>().await;
-        reporter.set_serving::<CatalogServer<CatalogService>>().await;
-        reporter.set_serving::<ProofsServer<ProofsService>>().await;
-        reporter.set_serving::<PersonsServer<PersonsService>>().await;
+/// All but the analytics, which have a view of their own, serve once the log was read, and as long as something can be stored.
+async fn report(reporter: HealthReporter, mut signs: Signs) {
+    // ends only with the server when a sender is gone
+    if signs.ready.wait_for(|ready| *ready).await.is_err() {
+        return;
     }
-    if analytics_ready.wait_for(|ready| *ready).await.is_ok() {
+    loop {
+        let stores = *signs.stores.borrow_and_update();
+        report_all(&reporter, if stores { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+        if signs.stores.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn report_all(reporter: &HealthReporter, status: ServingStatus) {
+    let names = [
+        RegistrationsServer::<RegistrationsService>::NAME,
+        OperationsServer::<OperationsService>::NAME,
+        AuditServer::<AuditService>::NAME,
+        CatalogServer::<CatalogService>::NAME,
+        ProofsServer::<ProofsService>::NAME,
+        PersonsServer::<PersonsService>::NAME,
+    ];
+    for name in names {
+        reporter.set_service_status(name, status).await;
+    }
+}
+
+async fn report_analytics(reporter: HealthReporter, mut ready: latest::Receiver<bool>) {
+    if ready.wait_for(|ready| *ready).await.is_ok() {
         reporter.set_serving::<AnalyticsServer<AnalyticsService>>().await;
     }
 }

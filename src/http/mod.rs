@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::grpc::{Services, Views};
 use crate::listen::Door;
+use crate::standing::Signs;
 use guard::Guard;
 
 /// Largest body: a submission with its proof of purchase as base64.
@@ -47,8 +48,7 @@ pub struct HttpOptions {
     /// How long a login of the pages lasts.
     pub session_minutes: u64,
     pub services: Services,
-    /// Ready once this is true: views and engine have caught up.
-    pub ready: latest::Receiver<bool>,
+    pub signs: Signs,
     /// How people reach it; requests for other hosts are refused.
     pub public_url: String,
     pub connections_max: usize,
@@ -61,6 +61,7 @@ pub struct HttpOptions {
 struct Http {
     services: Arc<Services>,
     ready: latest::Receiver<bool>,
+    stores: latest::Receiver<bool>,
     pages: Arc<done::Pages>,
     access: Arc<Access>,
     login: Arc<login::LoginPages>,
@@ -89,7 +90,8 @@ pub async fn serve(options: HttpOptions, shutdown: CancellationToken) -> anyhow:
     let keeper = admit::Keeper { access: options.access.clone(), pages: login.clone() };
     let http = Http {
         services: Arc::new(options.services),
-        ready: options.ready,
+        ready: options.signs.ready,
+        stores: options.signs.stores,
         pages: Arc::new(done::Pages::new()?),
         access: options.access,
         login,

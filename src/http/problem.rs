@@ -77,6 +77,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "STARTING", text).retry_after(1)
     }
 
+    /// 503 while NATS stores nothing.
+    pub fn stores_nothing() -> Self {
+        let text = "NATS stores nothing at the moment; what is submitted is refused, reads are answered";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "LOG_UNAVAILABLE", text).retry_after(1)
+    }
+
     /// Seconds after which to try again, where that helps.
     pub fn retry_after_s(&self) -> Option<u64> {
         self.0.retry_after_s

@@ -244,8 +244,12 @@ fn for_watchers(api: Api) -> Api {
             get(status::healthz),
         )
         .add(
-            Operation::get("/readyz", "readyz", "Whether the service can work; 503 while it reads its log.")
-                .answers_with(200, "application/json", ready()),
+            Operation::get(
+                "/readyz",
+                "readyz",
+                "Whether the service can work; 503 while it reads its log, and while NATS stores nothing.",
+            )
+            .answers_with(200, "application/json", ready()),
             get(status::readyz),
         )
         .add(

@@ -20,11 +20,14 @@ pub async fn healthz() -> Answer<Value> {
 
 /// GET /readyz
 pub async fn readyz(State(http): State<Http>) -> Result<Answer<Value>, Problem> {
-    if *http.ready.borrow() {
-        let log = if http.world().trust.gate().trouble().is_some() { "read_only" } else { "verified" };
-        return Ok(Answer(json!({ "status": "ready", "log": log })));
+    if !*http.ready.borrow() {
+        return Err(Problem::starting());
     }
-    Err(Problem::starting())
+    if !*http.stores.borrow() {
+        return Err(Problem::stores_nothing());
+    }
+    let log = if http.world().trust.gate().trouble().is_some() { "read_only" } else { "verified" };
+    Ok(Answer(json!({ "status": "ready", "log": log })))
 }
 
 /// GET /metrics, for Prometheus.

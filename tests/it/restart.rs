@@ -1,8 +1,11 @@
 //! Stops, crashes and lost views: the log carries on where it was.
 
+use std::time::{Duration, Instant};
+
 use proto::v1::{self, RegistrationState as State};
 use sandbox::Maker;
 use sandbox::faults::{Fault, Mode};
+use serde_json::Value;
 
 use crate::support::{PATIENCE, Stage, files_with, product};
 
@@ -108,4 +111,45 @@ async fn the_master_key_is_made_once_for_its_owner_only_and_a_missing_one_is_not
     assert_eq!(std::fs::read_to_string(&path).unwrap(), key);
     assert_eq!(service.stop().await, Some(0));
     assert_eq!(files_with(stage.data.path(), &[key.trim()]), [path]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nats_server_that_stores_nothing_any_more_is_started_again_and_until_then_the_service_is_not_ready() {
+    let stage = Stage::new().await;
+    let mut service = stage.start().await;
+    let nats_pid = || {
+        let text = std::fs::read_to_string(stage.data.path().join("service.json")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["nats_pid"].as_u64()
+    };
+    let (ready, before, deadline) = (format!("{}/readyz", service.http), nats_pid(), Instant::now() + PATIENCE);
+    let is_ready = || async { reqwest::get(&ready).await.unwrap().status().as_u16() == 200 };
+    assert!(is_ready().await);
+    service.signal_nats("STOP");
+    let mut was_ready = true;
+    let id = loop {
+        match service.client.submit(product("Norrland", "VK 200", "NL80000009")).await {
+            Ok(answer) => break answer.into_inner().registration.unwrap().id,
+            Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
+        }
+        was_ready &= is_ready().await;
+        assert!(Instant::now() < deadline, "it is never started again");
+    };
+    assert!(!was_ready, "it said all the time that it can work");
+    service.wait_for_state(&id, State::Success).await;
+    while !is_ready().await || nats_pid() == before {
+        assert!(Instant::now() < deadline, "{before:?} {:?}", nats_pid());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(service.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_master_key_is_missing_is_not_given_another_one() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.start().await.stop().await, Some(0));
+    let key = stage.data.path().join("master.key");
+    std::fs::remove_file(&key).unwrap();
+    let output = stage.command().output().await.unwrap();
+    let says = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && says.contains("put the key back") && !key.exists(), "{says}");
 }
