@@ -44,7 +44,7 @@ pub enum EmbeddedError {
     #[error("there is no nats-server; run `make setup`, or put one of version 2.12 or newer on PATH, or set nats.url")]
     NoBinary,
     /// Named, and not there.
-    #[error("nats.binary names {}, where no file is", .0.display())]
+    #[error("nats.binary names {}, where no file is; name another, or run `make setup` and leave it out", .0.display())]
     NotThere(PathBuf),
     /// Cannot do what we need.
     #[error("{} is too old ({says}); version 2.12 or newer is needed: run `make setup`", binary.display())]

@@ -153,6 +153,6 @@ mod tests {
     #[test]
     fn a_binary_that_is_not_there_is_named_with_its_remedy() {
         let missing = find_binary(Some(Path::new("no/such/file"))).unwrap_err().to_string();
-        assert!(missing.contains("make setup"), "{missing}");
+        assert!(missing.contains("no/such/file") && missing.contains("make setup"), "{missing}");
     }
 }
