@@ -10,11 +10,10 @@ use events::policy::{DeadlineRule, RateLimit};
 use events::{Method, Refill};
 use form::{Browsers, LookError};
 use serde_json::{Value, json};
-use url::Url;
 
 use crate::cli::CheckArgs;
 use crate::config::Settings;
-use crate::serve::browser_options;
+use crate::serve;
 use crate::show::{self, printable, tell};
 
 /// Stands in for a sandbox that is not set, so that the methods of its makers are listed as their files name them.
@@ -67,7 +66,7 @@ fn show_checked(name: &str, connector: Option<&Connector>, mistakes: &[Mistake],
 pub async fn look(file: &Path, settings: &Settings) -> anyhow::Result<bool> {
     let name = file.display().to_string();
     let connector = match Connector::parse(&name, &read(file)?) {
-        Ok(connector) => connector.with_sandbox(sandbox(settings)?.as_ref()),
+        Ok(connector) => connector.with_sandbox(serve::sandbox(settings)?.as_ref()),
         Err(mistakes) => {
             show_checked(&name, None, &mistakes, false);
             return Ok(false);
@@ -77,7 +76,7 @@ pub async fn look(file: &Path, settings: &Settings) -> anyhow::Result<bool> {
     let recipe =
         recipe.with_context(|| format!("{name} has no form, or one of the sandbox while catalog.sandbox is empty"))?;
     let folder = tempfile::tempdir().context("failed to make a folder for the browser")?;
-    let browsers = Browsers::start(browser_options(&settings.browser, folder.path())?)?;
+    let browsers = Browsers::start(serve::browser_options(&settings.browser, folder.path())?)?;
     let looked = browsers.look(&recipe).await;
     browsers.shutdown().await;
     let shape = looked.shape.map_err(|error| match error {
@@ -95,11 +94,6 @@ fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
-fn sandbox(settings: &Settings) -> anyhow::Result<Option<Url>> {
-    let url = Some(settings.catalog.sandbox.as_str()).filter(|url| !url.is_empty());
-    url.map(|url| url.parse().context("catalog.sandbox is no URL; write it like http://127.0.0.1:7470/")).transpose()
-}
-
 fn read(file: &Path) -> anyhow::Result<String> {
     let failed = || format!("failed to read {}", file.display());
     let mut text = String::new();
@@ -111,9 +105,8 @@ fn read(file: &Path) -> anyhow::Result<String> {
 
 /// Prints the makers of the catalog, with the methods that their files describe.
 pub fn list(settings: &Settings, as_json: bool) -> anyhow::Result<bool> {
-    let folder = Some(settings.catalog.folder.as_str()).filter(|folder| !folder.is_empty());
-    let sandbox = sandbox(settings)?.map_or_else(|| NO_SANDBOX.parse(), Ok)?;
-    let catalog = Catalog::load(folder.map(Path::new))?.with_sandbox(Some(sandbox));
+    let sandbox = serve::sandbox(settings)?.map_or_else(|| NO_SANDBOX.parse(), Ok)?;
+    let catalog = Catalog::load(serve::path(&settings.catalog.folder).as_deref())?.with_sandbox(Some(sandbox));
     if as_json {
         catalog.iter().for_each(|connector| tell!("{}", as_value(connector)));
         return Ok(true);

@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::access::Access;
 use crate::config::{BrowserSettings, Durability, Settings, WebhookNetwork, WebhookSettings};
@@ -349,11 +350,13 @@ fn both(mut one: watch::Receiver<bool>, mut other: watch::Receiver<bool>) -> wat
 /// The makers, with the sandbox where the settings say it is.
 pub fn catalog(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
     let folder = path(&settings.catalog.folder);
-    let sandbox = match settings.catalog.sandbox.as_str() {
-        "" => None,
-        text => Some(text.parse().context("catalog.sandbox is no URL; write it like http://127.0.0.1:7470/")?),
-    };
-    Ok(Arc::new(Catalog::load(folder.as_deref())?.with_sandbox(sandbox)))
+    Ok(Arc::new(Catalog::load(folder.as_deref())?.with_sandbox(sandbox(settings)?)))
+}
+
+/// Where the sandbox is, if the settings say so.
+pub fn sandbox(settings: &Settings) -> anyhow::Result<Option<Url>> {
+    let url = Some(settings.catalog.sandbox.as_str()).filter(|url| !url.is_empty());
+    url.map(|url| url.parse().context("catalog.sandbox is no URL; write it like http://127.0.0.1:7470/")).transpose()
 }
 
 fn webhooks(settings: &Settings, outbox: Outbox, lease: Lease) -> anyhow::Result<Webhooks> {

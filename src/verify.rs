@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::grpc::trust::of_report;
 use crate::keys::{self, SIGNING_KEY_FILE};
 use crate::secrets;
-use crate::serve::{NATS_FOLDER, TRUST_FOLDER, VIEWS_FOLDER};
+use crate::serve::{self, NATS_FOLDER, TRUST_FOLDER, VIEWS_FOLDER};
 use crate::show::{self, Paint, Tone};
 use crate::view_check;
 
@@ -96,7 +96,7 @@ async fn of_folder(
     }
     let own = known.is_none();
     let key = known.map_or_else(|| key_of(data, settings.clone()), Ok)?;
-    let binary = Some(settings.nats.binary).filter(|path| !path.is_empty()).map(Into::into);
+    let binary = serve::path(&settings.nats.binary);
     let options = EmbeddedOptions { data_dir: store, binary, ..EmbeddedOptions::default() };
     let server = Embedded::start(options).await.context("failed to start the nats-server of the data folder")?;
     let log = WholeLog::connect(&server.client_url(), ReadOptions::default(), CONNECT_TIMEOUT).await;

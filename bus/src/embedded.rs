@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use crate::keeper::{self, Order};
+use crate::keeper::{self, Stop};
 use crate::server_conf::Ports;
 use crate::staging::Staging;
 
@@ -82,7 +82,7 @@ pub enum EmbeddedError {
 /// A running server; killed when dropped.
 #[derive(Debug)]
 pub struct Embedded {
-    orders: Option<mpsc::Sender<Order>>,
+    orders: Option<mpsc::Sender<Stop>>,
     keeper: Option<JoinHandle<()>>,
     ports: Ports,
     disk_sync: DiskSync,
@@ -181,28 +181,13 @@ impl Embedded {
         Medic(Arc::clone(&self.vitals))
     }
 
-    /// Stops the server and starts it again, for when it lives but stores nothing any more (a full disk, a failed
-    /// flush). Returns when it answers again.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::KeeperGone`] when it does not come back.
-    pub async fn restart(&self) -> Result<(), EmbeddedError> {
-        self.order(Order::Restart).await
-    }
-
     /// Stops the server; forcibly when it takes too long.
     pub async fn stop(mut self) {
-        if self.order(Order::Stop).await.is_err() {
+        let (done, stopped) = oneshot::channel();
+        let is_told = self.orders.take().is_some_and(|orders| orders.send(done).is_ok());
+        if !is_told || stopped.await.is_err() {
             tracing::debug!("the embedded server had already ended");
         }
-        self.orders = None;
-    }
-
-    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> Result<(), EmbeddedError> {
-        let (done, answer) = oneshot::channel();
-        let orders = self.orders.as_ref().ok_or(EmbeddedError::KeeperGone)?;
-        orders.send(order(done)).map_err(|_| EmbeddedError::KeeperGone)?;
-        answer.await.map_err(|_| EmbeddedError::KeeperGone)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::staging::Staging;
 const START_TRIES_MAX: usize = 3;
 /// Longest wait for the server to end by itself when we stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// The same when it is restarted because it does not answer.
+/// The same when it is started again because it stores nothing any more.
 const RESTART_PATIENCE: Duration = Duration::from_secs(1);
 /// How soon a dead child is noticed.
 const WATCH_EVERY: Duration = Duration::from_millis(20);
@@ -26,19 +26,15 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// A server that lived this long starts again without a longer pause.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
 
-/// What the owner may want; answered when it is done.
-#[derive(Debug)]
-pub(crate) enum Order {
-    Stop(oneshot::Sender<()>),
-    Restart(oneshot::Sender<()>),
-}
+/// The owner wants the server stopped; answered when it is done.
+pub(crate) type Stop = oneshot::Sender<()>;
 
 /// The body of the keeper's thread; ends when told to, when the owner is gone, or when the first start fails.
 pub(crate) fn keep(
     options: &EmbeddedOptions,
     vitals: &Vitals,
     staging: Option<Arc<Staging>>,
-    orders: &Receiver<Order>,
+    orders: &Receiver<Stop>,
     started: oneshot::Sender<Result<Ports, EmbeddedError>>,
 ) {
     let (launch, child) = match first_start(options, staging) {
@@ -75,8 +71,7 @@ fn first_start(options: &EmbeddedOptions, staging: Option<Arc<Staging>>) -> Resu
 
 /// How a time of running ended.
 enum Ending {
-    Stopped(oneshot::Sender<()>),
-    Restarted(oneshot::Sender<()>),
+    Stopped(Stop),
     Abandoned,
     Ill,
     Died,
@@ -85,7 +80,7 @@ enum Ending {
 struct Keeper<'a> {
     launch: Launch,
     vitals: &'a Vitals,
-    orders: &'a Receiver<Order>,
+    orders: &'a Receiver<Stop>,
 }
 
 impl Keeper<'_> {
@@ -94,27 +89,23 @@ impl Keeper<'_> {
         let mut pause = BACKOFF.0;
         loop {
             let since = Instant::now();
-            let (waiting, first_pause) = match self.until_ending(&mut child) {
+            let first_pause = match self.until_ending(&mut child) {
                 Ending::Stopped(done) => {
                     end(child, STOP_PATIENCE);
                     return answer(done);
                 }
                 Ending::Abandoned => return end(child, Duration::ZERO),
-                Ending::Restarted(done) => {
-                    end(child, RESTART_PATIENCE);
-                    (Some(done), Duration::ZERO)
-                }
                 Ending::Ill => {
                     end(child, RESTART_PATIENCE);
-                    (None, Duration::ZERO)
+                    Duration::ZERO
                 }
                 Ending::Died => {
                     pause = if since.elapsed() > STEADY_AFTER { BACKOFF.0 } else { longer(pause) };
-                    (None, pause)
+                    pause
                 }
             };
             self.vitals.pid.store(0, Ordering::Relaxed);
-            let Some(revived) = self.revive(waiting, first_pause) else {
+            let Some(revived) = self.revive(first_pause) else {
                 return;
             };
             child = revived;
@@ -124,8 +115,7 @@ impl Keeper<'_> {
     fn until_ending(&self, child: &mut Child) -> Ending {
         loop {
             match self.orders.recv_timeout(WATCH_EVERY) {
-                Ok(Order::Stop(done)) => return Ending::Stopped(done),
-                Ok(Order::Restart(done)) => return Ending::Restarted(done),
+                Ok(done) => return Ending::Stopped(done),
                 Err(RecvTimeoutError::Disconnected) => return Ending::Abandoned,
                 Err(RecvTimeoutError::Timeout) => {
                     if self.vitals.is_ill.swap(false, Ordering::Relaxed) {
@@ -142,15 +132,14 @@ impl Keeper<'_> {
     }
 
     /// Starts the server again and again with longer and longer pauses; nothing when it is no longer wanted.
-    fn revive(&self, waiting: Option<oneshot::Sender<()>>, first_pause: Duration) -> Option<Child> {
-        let (mut waiting, mut pause) = (Vec::from_iter(waiting), first_pause);
+    fn revive(&self, first_pause: Duration) -> Option<Child> {
+        let mut pause = first_pause;
         loop {
             match self.orders.recv_timeout(pause) {
-                Ok(Order::Stop(done)) => {
+                Ok(done) => {
                     answer(done);
                     return None;
                 }
-                Ok(Order::Restart(done)) => waiting.push(done),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -161,7 +150,6 @@ impl Keeper<'_> {
                     self.vitals.is_ill.store(false, Ordering::Relaxed);
                     self.vitals.restarts.fetch_add(1, Ordering::Relaxed);
                     self.vitals.pid.store(child.id(), Ordering::Relaxed);
-                    waiting.into_iter().for_each(answer);
                     return Some(child);
                 }
                 Err(error) => tracing::error!(%error, "nats-server cannot be started again; trying on"),
@@ -175,7 +163,7 @@ fn longer(pause: Duration) -> Duration {
     (pause * 2).clamp(BACKOFF.0, BACKOFF.1)
 }
 
-fn answer(done: oneshot::Sender<()>) {
+fn answer(done: Stop) {
     // whoever asked may have given up
     let _ = done.send(());
 }

@@ -1,5 +1,7 @@
 //! A throw-away server for tests: a real nats-server in a folder that goes with it.
 
+use std::time::Duration;
+
 use events::seal::MasterKey;
 use tempfile::TempDir;
 
@@ -7,6 +9,8 @@ use crate::bus::{Bus, BusError, BusOptions};
 use crate::embedded::{DiskSync, Embedded, EmbeddedError, EmbeddedOptions};
 use crate::topology::Topology;
 
+/// How often it is looked whether it was started again.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The master key of every test.
 const MASTER: [u8; 32] = [7; 32];
 
@@ -39,6 +43,15 @@ impl TestServer {
     #[must_use]
     pub fn data_dir(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// Has it started again, as when it stores nothing any more, and waits until it answers.
+    pub async fn restart(&self) {
+        let before = self.embedded.restarts();
+        self.embedded.medic().start_again();
+        while self.embedded.restarts() == before {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Options that fit it.

@@ -3,7 +3,6 @@
 use events::Details;
 use outbound::Reach;
 
-use crate::compile_api::SANDBOX;
 use crate::connector::Connector;
 use crate::expression::TemplateError;
 use crate::file::Network;
@@ -16,28 +15,18 @@ pub(crate) fn render(connector: &Connector, details: &Details) -> Result<form::R
     let Some(recipe) = &connector.plan().form else { return Err(unusable("the connector has no form")) };
     let sent = Sent::new(details, &connector.plan().declared, "");
     let address = template(&recipe.url)?.url(&sent)?;
-    let url = if recipe.url.starts_with(SANDBOX) { resolved(connector, &address)? } else { address };
-    let mut fill = |text: &str| {
-        let filled = template(text)?.text(&sent)?;
-        // a value of the person never becomes an address of the sandbox: only the file's own text is one
-        if !text.starts_with(SANDBOX) {
-            return Ok(filled);
-        }
-        resolved(connector, &filled)
-    };
+    let url = connector.resolve(&address);
+    let url = url.ok_or_else(|| unusable("the maker is in the sandbox, and there is none"))?;
+    let mut fill = |text: &str| template(text)?.text(&sent);
     let reach = match connector.network() {
         Network::Public => Reach::Public,
         Network::Private => Reach::Private,
     };
-    Ok(form::Recipe { reach, url, ..recipe.render(&mut fill)? })
+    Ok(form::Recipe { reach, ..recipe.render(url, &mut fill)? })
 }
 
 fn template(text: &str) -> Result<Template, TemplateError> {
     Template::compile(text).map_err(|problem| TemplateError { expression: text.to_owned(), reason: problem })
-}
-
-fn resolved(connector: &Connector, address: &str) -> Result<String, TemplateError> {
-    connector.resolve(address).ok_or_else(|| unusable("the maker is in the sandbox, and there is none"))
 }
 
 fn unusable(reason: &str) -> TemplateError {

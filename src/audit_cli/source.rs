@@ -80,7 +80,7 @@ impl Source {
             "{} holds no log; name the folder that server.data names in the service's settings",
             folder.display()
         );
-        let binary = Some(settings(None)?.nats.binary).filter(|path| !path.is_empty()).map(Into::into);
+        let binary = serve::path(&settings(None)?.nats.binary);
         let options = EmbeddedOptions { data_dir, binary, ..EmbeddedOptions::default() };
         let embedded = Embedded::start(options).await.context("failed to start NATS on the data folder")?;
         let url = embedded.client_url();

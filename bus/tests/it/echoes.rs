@@ -101,7 +101,7 @@ async fn a_server_that_is_started_again_is_read_from_and_may_be_left_alone_again
         let load = Load::start(&bus.log);
         read_until_nobody_reads(&server, follow.as_mut(), &mut read).await;
         let last = load.end().await;
-        server.embedded.restart().await.unwrap();
+        server.restart().await;
         let stored = async {
             loop {
                 match other.log.append(SHARD, new_id(), &record(None)).await {

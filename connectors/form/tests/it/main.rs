@@ -48,7 +48,8 @@ fn browsers_in(folder: PathBuf, change: impl FnOnce(&mut BrowserOptions)) -> Bro
 
 fn recipe(toml: &str, base: &str) -> Recipe {
     let mut fill = |text: &str| Ok::<_, std::convert::Infallible>(text.replace("BASE", base));
-    let recipe = toml::from_str::<Recipe>(toml).unwrap().render(&mut fill).unwrap();
+    let recipe = toml::from_str::<Recipe>(toml).unwrap();
+    let recipe = recipe.render(recipe.url.replace("BASE", base), &mut fill).unwrap();
     // the sites of these tests are on this machine
     Recipe { reach: Reach::Private, ..recipe }
 }
